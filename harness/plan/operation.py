@@ -1,0 +1,88 @@
+"""Operations, the words of a plan.
+
+An operation is a value: one thing that a client, an operator or an accident does. It names its objects
+symbolically (``blob b3``, ``repo r1``, ``upload u2``), never by anything that a server answered, so that a
+plan can be drawn, saved, cut down and run again without a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Scalar = str | int | bool
+Arg = Scalar | tuple[str, ...] | tuple[int, ...]
+Lane = int | str
+"""A client's number, 1…n, or ``"collector"`` or ``"operator"``."""
+
+Part = Literal["head", "body", "answer"]
+How = Literal["close", "reset", "half"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A byte of one HTTP exchange inside an operation.
+
+    ``on`` is the method of the exchange in lower case (``"patch"``), or ``""`` for the first exchange that
+    carries a body (the first of all where none does); ``nth`` counts the exchanges with that method from 1.
+    """
+
+    on: str = ""
+    nth: int = 1
+    part: Part = "body"
+    at_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The client vanishes when ``place`` is reached: FIN (``close``), RST (``reset``), or it only stops
+    sending and still reads (``half``). Delivered means: the byte was reached."""
+
+    place: Place
+    how: How = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The operation stands still at ``place`` (of an exchange) or at the ``nth`` line that matches the regular
+    expression ``line`` (of a collector), until the mark ``until`` is reached: ``"x"`` is the end of operation
+    ``x``, ``"x.held"`` its hold. Exactly one of ``place`` and ``line`` is set."""
+
+    until: str
+    place: Place | None = None
+    line: str | None = None
+    nth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``id`` is unique in its plan. ``after`` lists marks (``"x"`` or ``"x.held"``) that must be reached
+    before it starts, besides the end of the operation before it in its lane."""
+
+    id: str
+    lane: Lane
+    do: str
+    args: Mapping[str, Arg] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    hold: Hold | None = None
+    cut: Cut | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.args[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.args.get(name, default)
+
+    def with_args(self, **changes: Arg | None) -> Operation:
+        """A copy with arguments set, or removed where the value is ``None``."""
+        args = {k: v for k, v in {**self.args, **changes}.items() if v is not None}
+        return replace(self, args=args)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.lane, self.do, tuple(sorted(self.args.items(), key=str))))
+
+
+def mark_owner(mark: str) -> str:
+    """The operation that a mark belongs to: ``"put"`` of ``"put.held"``."""
+    return mark.removesuffix(".held")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -34,12 +35,12 @@ class Finding:
     exchanges: tuple[int, ...] = ()
     subject: str = ""
 
-    @property
+    @builtins.property
     def signature(self) -> tuple[str, str, str]:
         """What tells this finding from others before it is shrunk."""
         return (self.property, self.clause, self.check)
 
-    @property
+    @builtins.property
     def red(self) -> bool:
         return self.level in RED
 

@@ -22,6 +22,9 @@ BLOCK_BYTES = 1 << 16
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
+EMPTY_JSON = "{}"
+"""The name of the blob ``{}``, the same in every execution."""
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -45,7 +48,7 @@ class BlobSpec:
 @dataclass(frozen=True, slots=True)
 class ManifestSpec:
     """What a manifest says. ``config`` defaults to the first layer. ``docker`` uses Docker's media types.
-    ``type`` is the artifact type; ``annotations`` a number of annotations; ``pad_bytes`` makes it larger."""
+    With neither, the config is the blob `EMPTY_JSON`. ``type`` is the artifact type; ``annotations`` a number of annotations; ``pad_bytes`` makes it larger."""
 
     kind: ManifestKind = "image"
     config: str | None = None
@@ -63,9 +66,7 @@ class ManifestSpec:
         """Names of the blobs that it references, config first, without duplicates."""
         if self.kind == "index":
             return ()
-        first = (
-            self.config if self.config is not None else (self.layers[0] if self.layers else None)
-        )
+        first = self.config if self.config is not None else (self.layers[0] if self.layers else None)
         return tuple(dict.fromkeys((*((first,) if first else ()), *self.layers)))
 
 
@@ -95,6 +96,8 @@ class Symbols:
 
     def blob_size_bytes(self, name: str) -> int:
         spec = self.blob_spec(name)
+        if name == EMPTY_JSON:
+            return len(EMPTY_JSON)
         return len(self.manifest(spec.of)) if spec.of else spec.size_bytes
 
     def blob_chunks(self, name: str, first: int = 0, size: int | None = None) -> Iterator[bytes]:
@@ -102,8 +105,8 @@ class Symbols:
         spec = self.blob_spec(name)
         total = self.blob_size_bytes(name)
         end = total if size is None else min(total, first + size)
-        if spec.of:
-            data = self.manifest(spec.of)
+        if spec.of or name == EMPTY_JSON:
+            data = self.manifest(spec.of) if spec.of else EMPTY_JSON.encode()
             if first < end:
                 yield data[first:end]
             return
@@ -171,7 +174,9 @@ class Symbols:
         else:
             blobs = spec.blobs
             config_type = spec.type if spec.kind == "artifact" and spec.type else OCI_CONFIG
-            document["config"] = self._blob_descriptor(blobs[0], config_type) if blobs else _EMPTY
+            if blobs[0] == EMPTY_JSON:
+                config_type = OCI_EMPTY
+            document["config"] = self._blob_descriptor(blobs[0], config_type)
             document["layers"] = [self._blob_descriptor(layer, OCI_LAYER) for layer in spec.layers]
         if spec.type and spec.kind != "image":
             document["artifactType"] = spec.type
@@ -186,14 +191,6 @@ class Symbols:
             "digest": self.blob_digest(name),
             "size": self.blob_size_bytes(name),
         }
-
-
-EMPTY_JSON_DIGEST = "sha256:" + hashlib.sha256(b"{}").hexdigest()
-_EMPTY: dict[str, object] = {
-    "mediaType": "application/vnd.oci.empty.v1+json",
-    "digest": EMPTY_JSON_DIGEST,
-    "size": 2,
-}
 
 
 @lru_cache(maxsize=64)

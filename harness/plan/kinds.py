@@ -54,10 +54,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             "blob.push",
             "client",
-            _args(
-                "repo!:repo blob!:blob way:post|put|chunked|stream chunks:ints recover:bool "
-                "declare:blob"
-            ),
+            _args("repo!:repo blob!:blob way:post|put|chunked|stream chunks:ints recover:bool declare:blob"),
             "push a blob: one POST; POST then PUT; POST, PATCH with Content-Range for each chunk, PUT; or POST,"
             " one PATCH without Content-Range, PUT. `chunks` are sizes in bytes, the rest goes last. `recover`:"
             " after a cut, ask the status and go on from there. `declare` another blob's digest: must be"
@@ -76,9 +73,7 @@ KINDS: dict[str, Kind] = {
             "GET a blob; bytes first…last of it where given (`last` alone: a suffix of so many bytes)",
         ),
         Kind("blob.head", "client", _args("repo!:repo blob!:blob times:int"), "HEAD a blob"),
-        Kind(
-            "blob.delete", "client", _args("repo!:repo blob!:blob"), "DELETE a blob", "blob-delete"
-        ),
+        Kind("blob.delete", "client", _args("repo!:repo blob!:blob"), "DELETE a blob", "blob-delete"),
         # --- upload sessions, step by step ---------------------------------------------------------------
         Kind(
             "upload.start",
@@ -160,9 +155,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             "request",
             "client",
-            _args(
-                "case!:str repo:repo blob:blob manifest:manifest tag:tag upload:upload a:str b:str n:int"
-            ),
+            _args("case!:str repo:repo blob:blob manifest:manifest tag:tag upload:upload a:str b:str n:int"),
             "one request of the protocol table (harness/checkers/protocol/cases.py): the case names the request"
             " and the answers that are allowed",
         ),

@@ -71,9 +71,7 @@ class Plan:
         return _keep(self, frozenset(ids))
 
     def replace(self, op: Operation) -> Plan:
-        return replace(
-            self, operations=tuple(op if old.id == op.id else old for old in self.operations)
-        )
+        return replace(self, operations=tuple(op if old.id == op.id else old for old in self.operations))
 
     def check(self) -> Plan:
         """Itself, when it can be run. Raises `PlanError` with one line that says which operation is wrong."""
@@ -142,8 +140,7 @@ def _keep(plan: Plan, ids: frozenset[str]) -> Plan:
         replace(
             op,
             after=tuple(
-                m if not m.endswith(".held") or mark_owner(m) in held else mark_owner(m)
-                for m in op.after
+                m if not m.endswith(".held") or mark_owner(m) in held else mark_owner(m) for m in op.after
             ),
         )
         for op in kept
@@ -165,9 +162,7 @@ def _check(plan: Plan) -> None:
         for name in op.args:
             if kind.spec(name) is None:
                 allowed = ", ".join(spec.name for spec in kind.args) or "none"
-                raise PlanError(
-                    f"operation {op.id!r}: {op.do} has no argument {name!r} (it has: {allowed})"
-                )
+                raise PlanError(f"operation {op.id!r}: {op.do} has no argument {name!r} (it has: {allowed})")
         for spec in kind.args:
             if spec.required and spec.name not in op.args:
                 raise PlanError(f"operation {op.id!r}: {op.do} needs the argument {spec.name!r}")
@@ -178,18 +173,12 @@ def _check(plan: Plan) -> None:
                     f"operation {op.id!r}: there is no operation {mark_owner(mark)!r} to wait for"
                 )
             if mark.endswith(".held") and plan[mark_owner(mark)].hold is None:
-                raise PlanError(
-                    f"operation {op.id!r}: {mark_owner(mark)!r} has no hold to wait for"
-                )
+                raise PlanError(f"operation {op.id!r}: {mark_owner(mark)!r} has no hold to wait for")
         if op.hold and (op.hold.place is None) == (op.hold.line is None):
-            raise PlanError(
-                f"operation {op.id!r}: a hold is at a byte (`at`) or at a line, one of the two"
-            )
+            raise PlanError(f"operation {op.id!r}: a hold is at a byte (`at`) or at a line, one of the two")
     for op in plan:
         if op.do == "again" and op["of"] not in plan:
-            raise PlanError(
-                f"operation {op.id!r}: there is no operation {op['of']!r} to send again"
-            )
+            raise PlanError(f"operation {op.id!r}: there is no operation {op['of']!r} to send again")
     circle = _circle(plan)
     if circle:
         raise PlanError("these operations wait for each other: " + " → ".join(circle))
@@ -232,9 +221,7 @@ def plain(plan: Plan) -> dict[str, Any]:
     return {
         "ops": [_plain_op(op) for op in plan],
         "blobs": {name: _fields(spec, BlobSpec()) for name, spec in sorted(plan.blobs.items())},
-        "manifests": {
-            name: _fields(spec, ManifestSpec()) for name, spec in sorted(plan.manifests.items())
-        },
+        "manifests": {name: _fields(spec, ManifestSpec()) for name, spec in sorted(plan.manifests.items())},
         "closing": plan.closing,
     }
 
@@ -244,12 +231,7 @@ def unplain(data: Mapping[str, Any]) -> Plan:
     return Plan(
         operations=tuple(_unplain_op(op) for op in data["ops"]),
         blobs={name: BlobSpec(**fields) for name, fields in data["blobs"].items()},
-        manifests={
-            name: ManifestSpec(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            )
-            for name, fields in data["manifests"].items()
-        },
+        manifests={name: _manifest_spec(fields) for name, fields in data["manifests"].items()},
         closing=data["closing"],
     )
 
@@ -288,6 +270,8 @@ def _unplain_op(data: Mapping[str, Any]) -> Operation:
     if found := data.get("cut"):
         cut = Cut(Place(**found["place"]), found["how"])
     args = {k: tuple(v) if isinstance(v, list) else v for k, v in data["args"].items()}
-    return Operation(
-        data["id"], data["lane"], data["do"], args, tuple(data.get("after", ())), hold, cut
-    )
+    return Operation(data["id"], data["lane"], data["do"], args, tuple(data.get("after", ())), hold, cut)
+
+
+def _manifest_spec(fields: Mapping[str, Any]) -> ManifestSpec:
+    return ManifestSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})

@@ -144,6 +144,20 @@ class Symbols:
             self._digests[key] = f"{alg}:{hashlib.new(alg, self.manifest(name)).hexdigest()}"
         return self._digests[key]
 
+    def blob_named(self, digest: str) -> str | None:
+        """The name of the blob with that digest, `None` where the plan knows none."""
+        alg = digest.partition(":")[0]
+        if alg not in ("sha256", "sha512"):
+            return None
+        return next((name for name in self.blobs if self.blob_digest(name, alg) == digest), None)
+
+    def manifest_named(self, digest: str) -> str | None:
+        """The name of the manifest with that digest, `None` where the plan knows none."""
+        alg = digest.partition(":")[0]
+        if alg not in ("sha256", "sha512"):
+            return None
+        return next((name for name in self.manifests if self.manifest_digest(name, alg) == digest), None)
+
     def media_type(self, name: str) -> str:
         spec = self.manifest_spec(name)
         if spec.kind == "index":

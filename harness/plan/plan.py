@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from harness.plan.content import BlobSpec, ManifestSpec
+from harness.plan.content import BlobSpec, ManifestSpec, Symbols
 from harness.plan.kinds import KINDS
 from harness.plan.operation import Cut, Hold, Lane, Operation, Place, mark_owner
 
@@ -77,6 +77,41 @@ class Plan:
         """Itself, when it can be run. Raises `PlanError` with one line that says which operation is wrong."""
         _check(self)
         return self
+
+
+def symbols(plan: Plan, salt: str, prefix: str) -> Symbols:
+    """What the plan's names stand for in the execution with this salt. Every name that is mentioned anywhere
+    is in the tables, also those that have the default definition."""
+    manifests = {
+        name: plan.manifests.get(name, ManifestSpec(layers=(f"{name}-layer",)))
+        for name in _manifest_names(plan)
+    }
+    blobs = {name: plan.blobs.get(name, BlobSpec()) for name in _blob_names(plan, manifests)}
+    return Symbols(salt, prefix, blobs, manifests)
+
+
+def _manifest_names(plan: Plan) -> list[str]:
+    found = dict.fromkeys(plan.manifests)
+    for op in plan:
+        if op.do == "manifest.put":
+            found.setdefault(op.get("manifest", op.id))
+        for name in ("manifest", "with"):
+            if name in op.args:
+                found.setdefault(op[name])
+    for spec in plan.manifests.values():
+        found.update(dict.fromkeys((*spec.children, *((spec.subject,) if spec.subject else ()))))
+    return list(found)
+
+
+def _blob_names(plan: Plan, manifests: Mapping[str, ManifestSpec]) -> list[str]:
+    found = dict.fromkeys(plan.blobs)
+    for op in plan:
+        for name in ("blob", "declare"):
+            if name in op.args:
+                found.setdefault(op[name])
+    for spec in manifests.values():
+        found.update(dict.fromkeys(spec.blobs))
+    return list(found)
 
 
 def is_barrier(op: Operation) -> bool:

@@ -1,0 +1,1 @@
+"""Carrying out plans: lanes as threads, marks, holds, the journal, read-backs."""

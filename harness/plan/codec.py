@@ -1,0 +1,481 @@
+"""Scenario files: a plan as TOML, one line for each operation, to be read and written by hand.
+
+Version 1 looks like this::
+
+    seatrial = 1
+    title = "the collector removes a blob that an acknowledged manifest references"
+    needs = ["collect"]
+    expect = { property = "P2", witness = ["put", "collect", "pull"] }
+
+    [ops]
+    push    = { lane = 1, do = "blob.push", repo = "a/b", blob = "layer", size = 4097, way = "chunked" }
+    collect = { do = "collect", hold = { line = "blobs marked", until = "put" }, after = ["push"] }
+    put     = { lane = 1, do = "manifest.put", repo = "a/b", tag = "t", layers = ["layer"], after = ["collect.held"] }
+    pull    = { lane = 1, do = "image.pull", repo = "a/b", tag = "t", after = ["collect"] }
+
+The order of ``[ops]`` is the order of the plan. Without ``lane`` a client's operation is in lane 1, another in
+the lane of its actor. What a blob or a manifest is stands on the first ``blob.push`` or ``manifest.put`` that
+makes it, or, for what none of them makes, in the tables ``[blobs]`` and ``[manifests]``; names without a
+definition have the default one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from harness.plan.content import EMPTY_JSON, BlobSpec, ManifestSpec
+from harness.plan.kinds import KINDS
+from harness.plan.operation import Arg, Cut, Hold, Lane, Operation, Place, mark_owner
+from harness.plan.plan import Plan, PlanError
+
+VERSION = 1
+
+
+class ScenarioError(ValueError):
+    """A scenario file that cannot be read. Its text is one line: ``file:line: what is wrong, what to do``."""
+
+    def __init__(self, name: str, line: int, problem: str) -> None:
+        super().__init__(f"{name}:{line}: {problem}")
+        self.name, self.line, self.problem = name, line, problem
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What a replay shows where the defect is present: the fields of a finding."""
+
+    property: str
+    witness: tuple[str, ...] = ()
+    check: str | None = None
+    clause: str | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A plan that is kept. ``needs``: the controls and abilities without which it cannot be replayed.
+    ``about``: one line, which real defect it stands for, and the source. ``rate``: how often it failed when it
+    was found, ``"10/10"``. ``seed``: of the run that found it."""
+
+    title: str
+    plan: Plan
+    needs: tuple[str, ...] = ()
+    expect: Expect | None = None
+    about: str = ""
+    rate: str | None = None
+    seed: int | None = None
+
+
+def needs_of(plan: Plan) -> tuple[str, ...]:
+    """The controls and abilities that a plan's operations need, in the order in which they come up."""
+    return tuple(dict.fromkeys(KINDS[op.do].needs for op in plan if KINDS[op.do].needs))
+
+
+def canonical(plan: Plan) -> Plan:
+    """The plan as it comes back from a file: definitions that say no more than the default are left out, and
+    so is the count of a hold at a byte (its place counts)."""
+    operations = tuple(
+        replace(op, hold=replace(op.hold, nth=1)) if op.hold and op.hold.place else op for op in plan
+    )
+    blobs = {name: spec for name, spec in plan.blobs.items() if spec != BlobSpec()}
+    return replace(plan, operations=operations, blobs=blobs)
+
+
+# --- the tables ------------------------------------------------------------------------------------------
+
+_TOP = {
+    "seatrial": "int",
+    "title": "str",
+    "about": "str",
+    "needs": "strs",
+    "expect": "table",
+    "rate": "str",
+    "seed": "int",
+    "closing": "read|restart",
+    "ops": "table",
+    "blobs": "table",
+    "manifests": "table",
+}
+_EXPECT = {"property": "str", "witness": "strs", "check": "str", "clause": "str"}
+_OPERATION = {"lane": "lane", "do": "str", "hold": "table", "cut": "table", "after": "strs"}
+_AT = {"at": "count", "on": "str", "part": "head|body|answer", "nth": "nth"}
+_HOLD = {"line": "str", **_AT, "until": "str"}
+_CUT = {**_AT, "how": "close|reset|half"}
+_BLOB = {"size": "count", "alg": "sha256|sha512", "of": "str", "as_blob": "str"}
+_MANIFEST = {
+    "kind": "image|index|artifact",
+    "config": "str",
+    "layers": "strs",
+    "children": "strs",
+    "subject": "str",
+    "type": "str",
+    "annotations": "count",
+    "pad": "count",
+    "alg": "sha256|sha512",
+    "docker": "bool",
+}
+_FIELD = {"size": "size_bytes", "as_blob": "of", "pad": "pad_bytes"}
+"""Keys that are not called as the field that they set."""
+
+_INLINE = {"blob.push": _BLOB, "manifest.put": _MANIFEST}
+_LANES = ("collector", "operator")
+_EXPECTED = {
+    "int": "a whole number",
+    "count": "a whole number, 0 or more",
+    "nth": "a whole number, 1 or more",
+    "bool": "true or false",
+    "strs": 'a list of strings, ["…"]',
+    "ints": "a list of whole numbers",
+    "table": "a table, { … }",
+    "lane": 'a client\'s number, "collector" or "operator"',
+}
+
+
+def _fits(type_: str, value: object) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    match type_:
+        case "int":
+            return whole
+        case "count":
+            return whole and value >= 0  # type: ignore[operator]
+        case "nth":
+            return whole and value >= 1  # type: ignore[operator]
+        case "bool":
+            return isinstance(value, bool)
+        case "strs" | "blobs" | "manifests":
+            return isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case "ints":
+            return isinstance(value, list) and all(_fits("int", item) for item in value)
+        case "table":
+            return isinstance(value, dict)
+        case "lane":
+            return value in _LANES if isinstance(value, str) else _fits("nth", value)
+    return value in type_.split("|") if "|" in type_ else isinstance(value, str)
+
+
+def _expected(type_: str) -> str:
+    if "|" in type_:
+        return "one of " + ", ".join(f'"{word}"' for word in type_.split("|"))
+    return _EXPECTED.get(type_, "a string")
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean "x"?)``, or which words there are, where none is near."""
+    known = list(words)
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f'did you mean "{near[0]}"?'
+    return f"there is: {', '.join(known)}" if known else "there is none"
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def load(text: str, name: str) -> Scenario:
+    """Reads a scenario from the text of the file ``name``. Raises `ScenarioError`."""
+    return _Reader(text, name).scenario()
+
+
+class _Reader:
+    def __init__(self, text: str, name: str) -> None:
+        self.text, self.name = text, name
+
+    def scenario(self) -> Scenario:
+        try:
+            data = tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+            line = int(found[1]) if found and found[1] else self.text.rstrip().count("\n") + 1
+            what = str(error)[: found.start()] if found else str(error)
+            hint = (
+                "a table in braces must stay on one line" if "inline table" in what.lower() else "see toml.io"
+            )
+            raise self.error(line, f"not TOML: {what[:1].lower()}{what[1:]}; {hint}") from None
+        if data.get("seatrial") != VERSION:
+            has = f"this is version {data['seatrial']!r}" if "seatrial" in data else "the version is missing"
+            problem = f"{has}; this seatrial reads files with `seatrial = {VERSION}`"
+            raise self.error(self.line_of("", "seatrial"), problem)
+        for key, value in data.items():
+            self.value(self.line_of("", key), "the file", key, value, _TOP)
+        for key in ("title", "ops"):
+            if not data.get(key):
+                example = '`title = "…"`' if key == "title" else "`[ops]` with one line for each operation"
+                raise self.error(self.line_of("", key), f"{key!r} is missing; add {example}")
+        plan = self.plan(data)
+        return Scenario(
+            title=data["title"],
+            plan=plan,
+            needs=tuple(data.get("needs", ())),
+            expect=self.expect(data["expect"], plan) if "expect" in data else None,
+            about=data.get("about", ""),
+            rate=data.get("rate"),
+            seed=data.get("seed"),
+        )
+
+    def plan(self, data: Mapping[str, Any]) -> Plan:
+        self.blobs: dict[str, BlobSpec] = {}
+        self.manifests: dict[str, ManifestSpec] = {}
+        for table, keys in (("blobs", _BLOB), ("manifests", _MANIFEST)):
+            for key, fields in data.get(table, {}).items():
+                line = self.line_of(table, key)
+                self.table(line, f"[{table}] {key}", fields, keys)
+                self.define(line, table, key, fields)
+        self.ops: Mapping[str, Any] = data["ops"]
+        operations = tuple(self.operation(key, fields) for key, fields in self.ops.items())
+        blobs = {key: spec for key, spec in self.blobs.items() if spec != BlobSpec()}
+        plan = Plan(operations, blobs, self.manifests, data.get("closing", "read"))
+        try:
+            return plan.check()
+        except PlanError as error:
+            found = re.search(r"operation '([^']+)'|each other: (\S+)", str(error))
+            key = (found[1] or found[2]) if found else ""
+            raise self.error(self.line_of("ops", mark_owner(key)), str(error)) from None
+
+    def operation(self, id_: str, fields: Any) -> Operation:
+        line, where = self.line_of("ops", id_), f"operation {id_!r}"
+        if not isinstance(fields, dict):
+            raise self.error(line, f'{where} must be a table: {id_} = {{ lane = 1, do = "…" }}')
+        if id_.endswith(".held"):
+            raise self.error(line, f'{where}: ".held" is kept for holds; give it another name')
+        if "do" not in fields:
+            raise self.error(line, f'{where}: `do` is missing; add do = "blob.push" or another operation')
+        kind = KINDS.get(fields["do"]) if isinstance(fields["do"], str) else None
+        if kind is None:
+            near = _nearest(str(fields["do"]), KINDS)
+            raise self.error(line, f"{where}: there is no operation {fields['do']!r}; {near}")
+        arg_types = {spec.name: spec.type for spec in kind.args}
+        inline = _INLINE.get(kind.name, {})
+        self.table(line, f"{where} ({kind.name})", fields, {**arg_types, **inline, **_OPERATION})
+        for spec in kind.args:
+            if spec.required and spec.name not in fields:
+                raise self.error(line, f"{where}: {kind.name} needs `{spec.name}`; add it")
+        for mark in fields.get("after", ()):
+            self.mark(line, where, "after", mark)
+        args: dict[str, Arg] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in fields.items()
+            if key in arg_types
+        }
+        definition = {key: value for key, value in fields.items() if key in inline}
+        if definition and kind.name == "blob.push":
+            self.define(line, "blobs", fields["blob"], definition)
+        elif definition:
+            self.define(line, "manifests", fields.get("manifest", id_), definition)
+        default: Lane = 1 if kind.actor in ("client", "network") else kind.actor
+        return Operation(
+            id=id_,
+            lane=fields.get("lane", default),
+            do=kind.name,
+            args=args,
+            after=tuple(fields.get("after", ())),
+            hold=self.hold(line, where, fields["hold"]) if "hold" in fields else None,
+            cut=self.cut(line, where, fields["cut"]) if "cut" in fields else None,
+        )
+
+    def hold(self, line: int, where: str, fields: Mapping[str, Any]) -> Hold:
+        self.table(line, f"{where}, hold", fields, _HOLD)
+        if "until" not in fields:
+            raise self.error(line, f'{where}: the hold has no end; add until = "…", an operation')
+        if ("line" in fields) == ("at" in fields):
+            raise self.error(
+                line, f'{where}: a hold is at a byte (at = 0) or at a line (line = "…"); give one of the two'
+            )
+        self.mark(line, where, "until", fields["until"])
+        if "at" in fields:
+            return Hold(fields["until"], self.place(fields))
+        for key in ("on", "part"):
+            if key in fields:
+                raise self.error(line, f"{where}: `{key}` belongs to a hold at a byte; leave it out")
+        return Hold(fields["until"], None, fields["line"], fields.get("nth", 1))
+
+    def cut(self, line: int, where: str, fields: Mapping[str, Any]) -> Cut:
+        self.table(line, f"{where}, cut", fields, _CUT)
+        return Cut(self.place(fields), fields.get("how", "close"))
+
+    def place(self, fields: Mapping[str, Any]) -> Place:
+        return Place(
+            fields.get("on", ""), fields.get("nth", 1), fields.get("part", "body"), fields.get("at", 0)
+        )
+
+    def expect(self, fields: Mapping[str, Any], plan: Plan) -> Expect:
+        line = self.line_of("", "expect")
+        self.table(line, "expect", fields, _EXPECT)
+        if "property" not in fields:
+            raise self.error(line, 'expect: `property` is missing; add property = "P1" or another')
+        witness = tuple(fields.get("witness", ()))
+        for id_ in witness:
+            if id_ not in plan and not id_.startswith("closing"):
+                near = _nearest(id_, self.ops)
+                raise self.error(line, f"expect: the witness {id_!r} is no operation; {near}")
+        return Expect(fields["property"], witness, fields.get("check"), fields.get("clause"))
+
+    def define(self, line: int, table: str, key: str, fields: Mapping[str, Any]) -> None:
+        """Notes what a blob or a manifest is; it may be said twice, but not in two ways."""
+        named = {
+            _FIELD.get(field, field): tuple(value) if isinstance(value, list) else value
+            for field, value in fields.items()
+        }
+        known: dict[str, Any] = self.blobs if table == "blobs" else self.manifests
+        spec = BlobSpec(**named) if table == "blobs" else ManifestSpec(**named)
+        if known.setdefault(key, spec) != spec:
+            what = table.removesuffix("s")
+            raise self.error(line, f"{what} {key!r} is defined in two ways; say what it is only once")
+
+    def mark(self, line: int, where: str, key: str, mark: str) -> None:
+        owner = mark_owner(mark)
+        if owner not in self.ops:
+            near = _nearest(owner, self.ops)
+            raise self.error(line, f"{where}: `{key}` names {owner!r}, which is no operation; {near}")
+        held = self.ops[owner]
+        if mark != owner and isinstance(held, dict) and "hold" not in held:
+            raise self.error(line, f"{where}: `{key}` waits for {mark!r}, but {owner!r} has no `hold`")
+
+    def table(self, line: int, where: str, fields: Any, types: Mapping[str, str]) -> None:
+        if not isinstance(fields, dict):
+            raise self.error(line, f"{where} must be a table, {{ … }}, not {json.dumps(fields, default=str)}")
+        for key, value in fields.items():
+            self.value(line, where, key, value, types)
+
+    def value(self, line: int, where: str, key: str, value: object, types: Mapping[str, str]) -> None:
+        if key not in types:
+            raise self.error(line, f"{where}: there is no key {key!r}; {_nearest(key, types)}")
+        if not _fits(types[key], value):
+            shown = json.dumps(value, default=str, ensure_ascii=False)
+            raise self.error(line, f"{where}: `{key}` must be {_expected(types[key])}, not {shown}")
+
+    def error(self, line: int, problem: str) -> ScenarioError:
+        return ScenarioError(self.name, line, problem)
+
+    def line_of(self, table: str, key: str) -> int:
+        """The line of a key of a table (``""``: the top of the file), or of the table, or 1."""
+        spelled = "|".join(re.escape(form) for form in (key, json.dumps(key, ensure_ascii=False), f"'{key}'"))
+        current, header = "", 1
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if found := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+                current = found[1]
+                header = number if current == table else header
+                if re.fullmatch(rf"{table}\s*\.\s*({spelled})" if table else spelled, current):
+                    return number
+            elif current == table and re.match(rf"\s*({spelled})\s*[=.]", line):
+                return number
+        return header
+
+
+# --- writing ---------------------------------------------------------------------------------------------
+
+
+def dump(scenario: Scenario) -> str:
+    """The text of a scenario file; ``load`` makes an equal scenario of it, with the plan in `canonical` form."""
+    plan = scenario.plan
+    expect = scenario.expect
+    top: dict[str, Any] = {
+        "seatrial": VERSION,
+        "title": scenario.title,
+        "about": scenario.about or None,
+        "needs": scenario.needs or None,
+        "expect": expect
+        and {
+            "property": expect.property,
+            "witness": expect.witness or None,
+            "check": expect.check,
+            "clause": expect.clause,
+        },
+        "rate": scenario.rate,
+        "seed": scenario.seed,
+        "closing": None if plan.closing == "read" else plan.closing,
+    }
+    lines = [f"{key} = {_toml(value)}" for key, value in top.items() if value is not None]
+    blobs = {name: spec for name, spec in plan.blobs.items() if spec != BlobSpec()}
+    manifests = dict(plan.manifests)
+    shown: set[str] = set()
+    ops = {op.id: _operation(op, plan, blobs, manifests, shown) for op in plan}
+    tables = {
+        "ops": ops,
+        "blobs": {name: _blob(spec) for name, spec in blobs.items()},
+        "manifests": {name: _manifest(spec) for name, spec in manifests.items()},
+    }
+    for table, rows in tables.items():
+        if rows:
+            lines += ["", f"[{table}]", *_aligned(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _operation(
+    op: Operation,
+    plan: Plan,
+    blobs: dict[str, BlobSpec],
+    manifests: dict[str, ManifestSpec],
+    shown: set[str],
+) -> dict[str, Any]:
+    """One row; takes out of ``blobs`` and ``manifests`` what it defines."""
+    kind = KINDS[op.do]
+    fields: dict[str, Any] = {"lane": None if op.lane == kind.actor else op.lane, "do": op.do}
+    fields.update((spec.name, op.args[spec.name]) for spec in kind.args if spec.name in op.args)
+    if op.do == "blob.push":
+        name = op["blob"]
+        definition = _blob(plan.blobs.get(name, BlobSpec())) if name not in shown else {}
+        if name == EMPTY_JSON and definition.get("size") == BlobSpec().size_bytes:
+            del definition["size"]
+        fields.update(definition)
+        shown.add(name)
+        blobs.pop(name, None)
+    elif op.do == "manifest.put" and (spec := manifests.pop(op.get("manifest", op.id), None)):
+        fields.update(_manifest(spec))
+    if op.hold is not None:
+        at = (
+            _place(op.hold.place) if op.hold.place else {"line": op.hold.line, "nth": _unless(op.hold.nth, 1)}
+        )
+        fields["hold"] = {**at, "until": op.hold.until}
+    if op.cut is not None:
+        fields["cut"] = {**_place(op.cut.place), "how": op.cut.how}
+    fields["after"] = op.after or None
+    return fields
+
+
+def _unless(value: Any, default: object) -> Any:
+    return None if value == default else value
+
+
+def _place(place: Place) -> dict[str, Any]:
+    on, part, nth = _unless(place.on, ""), _unless(place.part, "body"), _unless(place.nth, 1)
+    return {"at": place.at_bytes, "on": on, "part": part, "nth": nth}
+
+
+def _blob(spec: BlobSpec) -> dict[str, Any]:
+    size = _unless(spec.size_bytes, BlobSpec().size_bytes) if spec.of else spec.size_bytes
+    return {"size": size, "alg": _unless(spec.alg, "sha256"), "of": spec.of}
+
+
+def _manifest(spec: ManifestSpec) -> dict[str, Any]:
+    default = ManifestSpec()
+    named = {key: getattr(spec, _FIELD.get(key, key)) for key in _MANIFEST}
+    fields = {key: value for key, value in named.items() if value != getattr(default, _FIELD.get(key, key))}
+    return fields or {"layers": ()}
+
+
+def _aligned(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    width = max(len(_key(name)) for name in rows)
+    for name, fields in rows.items():
+        yield f"{_key(name):{width}} = {_toml(fields)}"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case Mapping():
+            inside = ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None)
+            return f"{{ {inside} }}" if inside else "{}"
+    return "[" + ", ".join(_toml(item) for item in value) + "]"

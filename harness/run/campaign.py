@@ -1,0 +1,280 @@
+"""A campaign: each property family gets its share of the budget; what breaks is shrunk, saved and counted.
+
+A finding does not end the hunt. Findings are told apart first by signature and kinds of operations, and
+after shrinking once more; plans that would only show again what is known are trimmed before they run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.checkers.finding import Finding, Report
+from harness.checkers.sometimes import SOMETIMES, reached
+from harness.history import History
+from harness.machines import FAMILIES, Scope, StopDrawing, draw
+from harness.plan.codec import Expect, Scenario, dump
+from harness.plan.plan import Plan
+from harness.report.findings_json import Known
+from harness.report.result import FoundFinding, PropertyResult, RunResult, Status
+from harness.run.keep import Keeper
+from harness.run.options import Options
+from harness.run.steering import Steering
+from harness.run.trial import Trial
+from harness.shrink import Budget, Shrunk, shrink
+
+BATCH = 25
+"""Plans drawn with one Hypothesis seed; a family goes on with the next seed while it has time."""
+SAME_CHECK_MAX = 3
+"""How often one check is shrunk anew, when other kinds of operations seem to be involved."""
+SHRINK_SHARE = 3.0
+"""Shrinking may take so many times the budget for exploring, all findings together."""
+LOUD = frozenset({"must", "promise", "hazard"})
+QUIET_EXECUTIONS = 8
+
+
+@dataclass
+class Tally:
+    """What was tried of one property, over all families."""
+
+    plans: int = 0
+    operations: int = 0
+    exchanges: int = 0
+    facts: int = 0
+    elapsed_s: float = 0.0
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Campaign:
+    """Not thread-safe. ``progress`` gets one line for a person now and then."""
+
+    trial: Trial
+    options: Options
+    keeper: Keeper
+    known: Known
+    progress: Callable[[str], None] = lambda line: None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    found: dict[str, FoundFinding] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
+    families: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    missed: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    steering: Steering = field(default_factory=Steering)
+    _seen: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    _raw: dict[tuple[object, ...], str | None] = field(default_factory=dict)
+    _executions: int = 0
+    _shrinking_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for id_ in FAMILIES:
+            self.tallies.setdefault(id_, Tally())
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.trial.abilities, self.trial.promises, self.options.tiers)
+
+    def family(self, id_: str) -> list[FoundFinding]:
+        """Spend a family's share of the budget; the findings that are new."""
+        weight = FAMILIES[id_].weight / sum(family.weight for family in FAMILIES.values())
+        budget_s = self.options.limits.budget_s * weight
+        before = set(self.found)
+        self.families.append(id_)
+        begun, shrunk_before = time.monotonic(), self._shrinking_s
+        batch = 0
+
+        def spent_s() -> float:
+            return time.monotonic() - begun - (self._shrinking_s - shrunk_before)
+
+        def one(plan: Plan) -> None:
+            if spent_s() >= budget_s:
+                raise StopDrawing
+            self._one(plan)
+
+        while spent_s() < budget_s:
+            executed = self.trial.executions
+            draw(id_, seed=seed_of(self.options.seed, id_, batch), examples=BATCH, scope=self.scope, run=one)
+            batch += 1
+            if self.trial.executions == executed:
+                break  # nothing can be drawn for this target
+        self.tallies[id_].elapsed_s += time.monotonic() - begun
+        return [found for key, found in self.found.items() if key not in before]
+
+    def _one(self, plan: Plan) -> None:
+        self.digests.append(plan.digest)
+        plan = self.steering.trim(plan)
+        history = self.trial.run(plan, path=self.keeper.current())
+        reports = self.trial.judge(history)
+        self._count(plan, history, reports)
+        new = [f for report in reports.values() for f in report.findings if self._is_new(plan, f)]
+        if new:
+            path = self.keeper.keep(history)
+            for finding in new:
+                self._investigate(plan, finding, path)
+
+    def _count(self, plan: Plan, history: History, reports: dict[str, Report]) -> None:
+        self.reached |= reached(history)
+        for control in history.what("fault.missed", "limit", "trouble"):
+            self.missed[control.what] += 1
+        for id_, report in reports.items():
+            tally = self.tallies.setdefault(id_, Tally())
+            tally.unknown.update(report.unknown)
+            if report.tried:
+                tally.plans += 1
+                tally.operations += len(plan)
+                tally.exchanges += len(history.exchanges)
+                tally.facts += report.tried
+
+    def _is_new(self, plan: Plan, finding: Finding) -> bool:
+        """Counts it, and says whether it deserves to be shrunk."""
+        key = raw_key(plan, finding)
+        if key in self._raw:
+            id_ = self._raw[key]
+            if id_ is not None:
+                self.found[id_] = replace(self.found[id_], count=self.found[id_].count + 1)
+            return False
+        self._seen[finding.signature] += 1
+        if self._seen[finding.signature] > SAME_CHECK_MAX:
+            self._raw[key] = None
+            return False
+        return True
+
+    def _investigate(self, plan: Plan, finding: Finding, history: Path | None) -> None:
+        key = raw_key(plan, finding)
+        begun = time.monotonic()
+        limits = self.options.limits
+        late = self._shrinking_s > limits.budget_s * SHRINK_SHARE
+        loud = finding.level in LOUD and not late
+        budget = Budget(
+            executions=limits.shrink if loud else QUIET_EXECUTIONS, confirmations=limits.confirm if loud else 2
+        )
+        self.progress(f"{finding.property}  found: {finding.title}; shrinking {len(plan)} operations")
+        shrunk = shrink(plan, finding, self.trial.findings, budget=budget)
+        self._shrinking_s += time.monotonic() - begun
+        final = shrunk.finding
+        id_ = finding_id(shrunk.plan, final)
+        self._raw[key] = id_
+        self._raw[raw_key(shrunk.plan, final)] = id_
+        if id_ in self.found:
+            self.found[id_] = replace(self.found[id_], count=self.found[id_].count + 1)
+            return
+        scenario = self._save(id_, shrunk)
+        self.found[id_] = FoundFinding(
+            id_, final, shrunk.plan, str(scenario), str(history or ""), shrunk.rate, shrunk.executions,
+            len(plan), known=self.known.matches(final, shrunk.plan),
+        )
+        self.steering.learn(shrunk.plan, final)
+        self.progress(
+            f"{final.property}  {id_}: {len(shrunk.plan)} operations,"
+            f" {shrunk.executions} executions, replays {shrunk.rate[0]} of {shrunk.rate[1]}"
+        )
+
+    def _save(self, id_: str, shrunk: Shrunk) -> Path:
+        finding = shrunk.finding
+        scenario = Scenario(
+            title=finding.title,
+            plan=shrunk.plan,
+            needs=needs(shrunk.plan),
+            expect=Expect(finding.property, kinds(shrunk.plan, finding.witness), finding.check, finding.clause),
+            about=f"found by seatrial against {self.trial.target.name}, seed {self.options.seed}",
+            rate=f"{shrunk.rate[0]} of {shrunk.rate[1]}",
+            seed=self.options.seed,
+        )
+        return self.keeper.save(id_, dump(scenario))
+
+    # --- what it came to -----------------------------------------------------------------------------------
+
+    def result(self) -> RunResult:
+        findings = tuple(self.found.values())
+        properties = tuple(self._property(id_) for id_ in FAMILIES)
+        red = any(found.finding.red and not found.known for found in findings)
+        ran = any(p.plans for p in properties)
+        inconclusive = self.options.strict and any(p.status == "inconclusive" for p in properties)
+        return RunResult(
+            self.trial.target.name, self.options.seed, self.options.profile, properties, findings,
+            not_tried(self.trial, self.options), time.monotonic() - self.started,
+            1 if red or inconclusive or not ran else 0,
+        )
+
+    def _property(self, id_: str) -> PropertyResult:
+        tally = self.tallies[id_]
+        missed = self.missed_sometimes(id_)
+        made = tuple(name for name, s in SOMETIMES.items() if s.property == id_ and name in self.reached)
+        red = [f for f in self.found.values() if f.finding.property == id_ and f.finding.red and not f.known]
+        reasons: list[str] = []
+        status: Status = "held"
+        if not tally.plans:
+            status = "skipped"
+            reasons.append("nothing of it could be tried against this target")
+        elif red:
+            status = "violated"
+        elif missed or tally.unknown:
+            status = "inconclusive"
+        reasons += [f"never happened: {SOMETIMES[name].words}" for name in missed]
+        reasons += [f"undecided {n} times: {why}" for why, n in tally.unknown.most_common(3)]
+        return PropertyResult(
+            id_, FAMILIES[id_].title, status, tally.plans, tally.operations, tally.exchanges, tally.facts,
+            tally.elapsed_s, tuple(reasons), made, tuple(missed),
+        )
+
+    def missed_sometimes(self, id_: str) -> list[str]:
+        can = self.trial.abilities.can
+        return [
+            name
+            for name, sometimes in SOMETIMES.items()
+            if sometimes.property == id_ and name not in self.reached and all(can(n) for n in sometimes.needs)
+        ]
+
+
+def seed_of(seed: int, family: str, batch: int) -> int:
+    """The Hypothesis seed of one batch: a pure function of its arguments."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{family}/{batch}".encode()).digest()[:8], "big")
+
+
+def kinds(plan: Plan, witness: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of a witness's operations, in order; read-backs keep their name."""
+    return tuple(plan[id_].do if id_ in plan else id_ for id_ in witness)
+
+
+def raw_key(plan: Plan, finding: Finding) -> tuple[object, ...]:
+    return (*finding.signature, finding.level, tuple(sorted(set(kinds(plan, finding.witness)))))
+
+
+def finding_id(plan: Plan, finding: Finding) -> str:
+    """Short and stable: property, check, and four digits of the shrunk form."""
+    form = (*finding.signature, finding.level, tuple(sorted({op.do for op in plan})))
+    check = finding.check.rpartition(".")[2] or finding.check
+    return f"{finding.property}-{check}-{hashlib.sha256(repr(form).encode()).hexdigest()[:4]}"
+
+
+def needs(plan: Plan) -> tuple[str, ...]:
+    """Controls and abilities without which a plan cannot be carried out."""
+    from harness.plan.kinds import KINDS
+
+    return tuple(dict.fromkeys(KINDS[op.do].needs for op in plan if KINDS[op.do].needs))
+
+
+def not_tried(trial: Trial, options: Options) -> tuple[tuple[str, str], ...]:
+    """What a run left out, and why, and what would allow it."""
+    rows: list[tuple[str, str]] = []
+    ways = {
+        "kill": "give --kill-cmd and --restart-cmd, or --target-file",
+        "restart": "give --restart-cmd, or --target-file",
+        "pause": "only a process that the harness started: --target-file",
+        "collect": "give --gc-cmd, or --target-file",
+    }
+    for control, way in ways.items():
+        if control not in trial.target.controls:
+            rows.append((control, f"no control over this target; {way}"))
+    rows += [(ability, reason) for ability, reason in trial.reasons.items() if ability not in trial.abilities.supports]
+    if trial.promises.collection == "offline":
+        asked = "run as a hazard only" if "hazard" in options.tiers else "not run"
+        rows.append(("collection beside pushes", f"{asked}: the target asks for offline collection; --promise collection=online"))
+    if not trial.promises.durable:
+        rows.append(("durability across kill", "the target does not promise it; --promise durable=yes"))
+    return tuple(rows)

@@ -1,0 +1,37 @@
+"""What is kept on disk: histories of findings, scenario files, the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.history import History
+
+
+@dataclass
+class Keeper:
+    """``out/history/`` holds the history of the plan that runs now (so that a harness that is killed leaves
+    it) and of every plan that showed something; ``out/scenarios/`` a file for each finding."""
+
+    out: Path
+    worker: str = ""
+    _number: int = 0
+
+    def current(self) -> Path:
+        return self.out / "history" / f"current{self.worker}.jsonl"
+
+    def keep(self, history: History) -> Path | None:
+        """Give the current history a name of its own."""
+        path = self.current()
+        if not path.exists():
+            return None
+        kept = path.with_name(f"{history.plan.digest[:12]}{self.worker}.jsonl")
+        path.replace(kept)
+        return kept
+
+    def save(self, id_: str, text: str) -> Path:
+        folder = self.out / "scenarios"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{id_}.toml"
+        path.write_text(text)
+        return path

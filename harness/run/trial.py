@@ -1,0 +1,134 @@
+"""A trial: one registry, opened, probed, and ready to have plans run against it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.checkers import judge
+from harness.checkers.finding import Finding, Report
+from harness.history import Abilities, History, Promises
+from harness.plan.plan import Plan
+from harness.run.executor import Executor, Limits
+from harness.run.options import Options, promised
+from harness.targets import UrlTarget, load_target
+from harness.targets.base import Target, TargetError
+from harness.targets.probe import probe
+from harness.wire import Authenticator, Client, Tls
+from harness.wire.auth import Credentials, find_credentials
+
+FRESH_EVERY = 20
+"""An owned target gets an empty storage folder after so many plans, so that none disturbs another."""
+
+
+@dataclass
+class Trial:
+    """Runs plans against one target and judges what happened. Not thread-safe."""
+
+    target: Target
+    options: Options
+    promises: Promises
+    abilities: Abilities
+    reasons: Mapping[str, str]
+    clients: Callable[[], Client]
+    executions: int = 0
+    _nonce: str = field(default_factory=lambda: os.urandom(6).hex())
+    _since_fresh: int = 0
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def run(self, plan: Plan, *, path: Path | None = None) -> History:
+        """One execution, in a namespace and with bytes of its own."""
+        self._freshen()
+        self.executions += 1
+        executor = Executor(
+            self.target, self.abilities, self.clients, namespace=self.options.namespace,
+            promises=self.promises, limits=Limits(),
+        )
+        history = executor.run(plan.check(), self._salt(plan), seed=self.options.seed, path=path)
+        self._since_fresh += 1
+        if _wedged(history):
+            self._since_fresh = FRESH_EVERY
+        return history
+
+    def judge(self, history: History) -> dict[str, Report]:
+        return judge(history)
+
+    def findings(self, plan: Plan) -> list[Finding]:
+        """Run and judge once: all findings, of every property."""
+        reports = self.judge(self.run(plan))
+        return [finding for report in reports.values() for finding in report.findings]
+
+    def close(self) -> None:
+        self.target.close()
+
+    def _freshen(self) -> None:
+        if self.target.owned and self._since_fresh >= FRESH_EVERY:
+            self.target.fresh()
+            self._since_fresh = 0
+        elif self.target.owned and not self.target.running():
+            self.target.start()
+
+    def _salt(self, plan: Plan) -> str:
+        text = f"{self._nonce}/{self.options.seed}/{plan.digest}/{next(self._numbers)}"
+        return "x" + hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _wedged(history: History) -> bool:
+    """Whether the store should not be used again: a collection failed, or the target did not come back."""
+    return any(control.data.get("code") not in (0, None) for control in history.what("collect.end")) or any(
+        True for _ in history.what("trouble", "limit")
+    )
+
+
+def open_trial(options: Options) -> Trial:
+    """Open the target, find out what it can do. Raises `TargetError` (or `OptionError`), one line each."""
+    options.check()
+    target = _target(options)
+    try:
+        target.open()
+        promises = promised(target.promises, options.promises)
+        if options.spec is not None:
+            promises = replace(promises, spec=options.spec)
+        clients = _clients(options, target)
+        probed = probe(clients(), options.namespace)
+        abilities = Abilities(probed.supports, target.controls)
+        if promises.collection == "none" and "collect" in target.controls:
+            promises = replace(promises, collection="offline")
+        return Trial(target, options, promises, abilities, probed.reasons, clients)
+    except BaseException:
+        target.close()
+        raise
+
+
+def _target(options: Options) -> Target:
+    if options.target is not None:
+        return UrlTarget(
+            options.target, kill_cmd=options.kill_cmd, restart_cmd=options.restart_cmd, gc_cmd=options.gc_cmd,
+            credentials=_credentials(options), tls=_tls(options),
+        )
+    return load_target(options.target_file or "reference")
+
+
+def _credentials(options: Options) -> Credentials | None:
+    return find_credentials(options.target or "", options.username, options.password)
+
+
+def _tls(options: Options) -> Tls:
+    return Tls(ca=options.ca, insecure=options.insecure)
+
+
+def _clients(options: Options, target: Target) -> Callable[[], Client]:
+    credentials, tls = _credentials(options), _tls(options)
+    authenticator = Authenticator(credentials, tls=tls) if credentials else None
+
+    def make() -> Client:
+        return Client(target.url, credentials=credentials, tls=tls, authenticator=authenticator)
+
+    return make
+
+
+__all__ = ["Trial", "TargetError", "open_trial"]

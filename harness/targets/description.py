@@ -1,0 +1,209 @@
+"""Target descriptions: what a TOML file says about a registry that the harness starts itself."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from harness.history import Promises
+from harness.targets.base import TargetError
+
+VERSION = 1
+COLLECTION = ("online", "offline", "none")
+SPECS = ("1.0", "1.1", "dev")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorCommand:
+    """How garbage is collected.
+
+    ``command`` and, for a run that also removes untagged manifests, ``untagged`` are argument vectors.
+    ``removed``: regular expressions for lines of its standard output that say what it removes: a line adds
+    the sum of its groups that matched, or one where the expression has no groups. Empty: it does not say.
+    """
+
+    command: tuple[str, ...]
+    untagged: tuple[str, ...] = ()
+    removed: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    limit_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A registry that the harness can start, kill and collect.
+
+    Arguments, files and environment values may hold ``{host}``, ``{port}``, ``{storage}`` (its storage
+    folder), ``{work}`` (the folder around it), ``{config}`` (the first of ``files``), ``{python}`` (this
+    interpreter) and ``{packages}`` (the folder that seatrial's packages are in). ``files`` are written into
+    the work folder, ``folders`` made in the storage folder, before the start. ``inherit`` names environment
+    variables to pass on. ``preload``: ``module:function`` of a Python server, see `harness.targets.nursery`.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    title: str = ""
+    docs: str = ""
+    install: str = ""
+    notes: tuple[str, ...] = ()
+    health: str = "/v2/"
+    env: Mapping[str, str] = field(default_factory=dict)
+    inherit: tuple[str, ...] = ()
+    preload: str = ""
+    limit_s: float = 20.0
+    stop_limit_s: float = 10.0
+    files: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    collector: CollectorCommand | None = None
+    promises: Promises = field(default_factory=Promises)
+
+
+_STRINGS = "a list of strings"
+_TABLE = "a table of strings"
+_LINE = "a string"
+_SECONDS = "a number of seconds"
+_SWITCH = "true or false"
+
+_KEYS: dict[str, dict[str, str]] = {
+    "": {"seatrial": "1", "title": _LINE, "docs": _LINE, "install": _LINE, "notes": _STRINGS},
+    "serve": {
+        "command": _STRINGS,
+        "health": _LINE,
+        "env": _TABLE,
+        "inherit": _STRINGS,
+        "preload": _LINE,
+        "limit_s": _SECONDS,
+        "stop_limit_s": _SECONDS,
+    },
+    "storage": {"folders": _STRINGS},
+    "collect": {"command": _STRINGS, "untagged": _STRINGS, "removed": _TABLE, "limit_s": _SECONDS},
+    "promises": {
+        "durable": _SWITCH,
+        "resume": _SWITCH,
+        "sessions_survive_restart": _SWITCH,
+        "collection": " or ".join(f'"{word}"' for word in COLLECTION),
+        "grace_s": _SECONDS,
+        "untagged_collected": _SWITCH,
+        "spec": " or ".join(f'"{word}"' for word in SPECS),
+    },
+}
+assert _KEYS["promises"].keys() == {each.name for each in fields(Promises)}
+
+
+def load_description(path: Path, name: str | None = None) -> Description:
+    """Read a target description. Raises `TargetError`: one line with the file and, where known, the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return parse_description(text, name or path.stem, str(path))
+
+
+def parse_description(text: str, name: str, source: str) -> Description:
+    """A description from TOML text; `source` names it in errors."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        where = f"{source}:{line[1]}" if line else f"{source}:{text.count(chr(10)) + 1}"
+        raise TargetError(f"{where}: not valid TOML: {message}") from None
+    reader = _Reader(text, source)
+    if data.get("seatrial", VERSION) != VERSION:
+        raise reader.wrong("seatrial", f"this seatrial reads version {VERSION} of target files")
+    tables = {key: value for key, value in data.items() if isinstance(value, dict)}
+    reader.keys("", {key: value for key, value in data.items() if key not in _KEYS and key != "files"})
+    reader.check("", {key: value for key, value in data.items() if key in _KEYS[""]})
+    for section in _KEYS:
+        if section and section in data:
+            if section not in tables:
+                raise reader.wrong(section, f"`{section}` is a table")
+            reader.keys(section, tables[section])
+            reader.check(section, tables[section])
+    serve, collect = tables.get("serve", {}), tables.get("collect")
+    if not serve.get("command"):
+        raise TargetError(f'{source}: [serve] needs `command`, such as ["docker-registry", "serve", "{{config}}"]')
+    files = data.get("files", {})
+    if not reader.fits(files, _TABLE):
+        raise reader.wrong("files", "[files] is a table of file names and contents")
+    if bad := next((file for file in files if "/" in file or file in ("storage", "")), None):
+        raise reader.wrong(bad, f"[files] {bad!r}: a plain file name other than `storage`")
+    return Description(
+        name=name,
+        command=tuple(serve["command"]),
+        title=data.get("title", name),
+        docs=data.get("docs", ""),
+        install=data.get("install", ""),
+        notes=tuple(data.get("notes", ())),
+        health=serve.get("health", "/v2/"),
+        env=serve.get("env", {}),
+        inherit=tuple(serve.get("inherit", ())),
+        preload=serve.get("preload", ""),
+        limit_s=float(serve.get("limit_s", 20.0)),
+        stop_limit_s=float(serve.get("stop_limit_s", 10.0)),
+        files=files,
+        folders=tuple(tables.get("storage", {}).get("folders", ())),
+        collector=None if collect is None else reader.collector(collect),
+        promises=Promises(**tables.get("promises", {})),
+    )
+
+
+class _Reader:
+    """Checks against `_KEYS`, and errors that tell the line."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.text, self.source = text, source
+
+    def wrong(self, key: str, why: str) -> TargetError:
+        found = re.search(rf"^\s*(?:\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*[\]=.]", self.text, re.MULTILINE)
+        if not found:
+            return TargetError(f"{self.source}: {why}")
+        line = self.text.count("\n", 0, self.text.index(key, found.start())) + 1
+        return TargetError(f"{self.source}:{line}: {why}")
+
+    def keys(self, section: str, table: Mapping[str, Any]) -> None:
+        known = [*_KEYS[section], *([] if section else [*filter(None, _KEYS), "files"])]
+        for key in table:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1, 0.5)
+                hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+                raise self.wrong(key, f"unknown key `{key}`{f' in [{section}]' if section else ''}; {hint}")
+
+    def check(self, section: str, table: Mapping[str, Any]) -> None:
+        for key, value in table.items():
+            if not self.fits(value, _KEYS[section][key]):
+                raise self.wrong(key, f"`{key}` must be {_KEYS[section][key]}, not {value!r}")
+
+    @staticmethod
+    def fits(value: Any, type_: str) -> bool:
+        if type_ == _STRINGS:
+            return isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if type_ == _TABLE:
+            return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+        if type_ == _SECONDS:
+            return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        if type_ == _SWITCH:
+            return isinstance(value, bool)
+        if type_ == _LINE:
+            return isinstance(value, str)
+        return f'"{value}"' in type_.split(" or ") or str(value) == type_
+
+    def collector(self, table: Mapping[str, Any]) -> CollectorCommand:
+        if not table.get("command"):
+            raise self.wrong("collect", "[collect] needs `command`")
+        removed = {}
+        for key, pattern in table.get("removed", {}).items():
+            try:
+                removed[key] = re.compile(pattern)
+            except re.error as error:
+                raise self.wrong(key, f"`{key}` is not a regular expression: {error}") from None
+        return CollectorCommand(
+            command=tuple(table["command"]),
+            untagged=tuple(table.get("untagged", ())),
+            removed=removed,
+            limit_s=float(table.get("limit_s", 60.0)),
+        )

@@ -1,0 +1,105 @@
+"""Processes that the harness starts: own session, output to a log, remembered by the reaper."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from harness.targets.base import TargetError
+from harness.targets.reaper import REAPER, kill_group
+
+POLL_S = 0.005
+REAP_LIMIT_S = 10.0
+
+
+class Process(Protocol):
+    """A started process that leads its own session."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def code(self) -> int | None:
+        """Its exit status (minus the signal's number), ``None`` while it runs."""
+        ...
+
+    def wait(self, limit_s: float) -> int | None:
+        """Its exit status as soon as it ends, ``None`` when the limit ran out first."""
+        ...
+
+
+class Child:
+    """A process started with fork and exec."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path) -> None:
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        REAPER.watch_process(self.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def code(self) -> int | None:
+        return self._ended(self._popen.poll())
+
+    def wait(self, limit_s: float) -> int | None:
+        try:
+            return self._ended(self._popen.wait(limit_s))
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _ended(self, code: int | None) -> int | None:
+        if code is not None:
+            REAPER.forget_process(self.pid)
+        return code
+
+
+def end(process: Process, number: int, limit_s: float) -> bool:
+    """Send a signal to the process's group and wait for its leader's end; whether it ended."""
+    if process.code() is None:
+        kill_group(process.pid, number)
+        if number != signal.SIGKILL:
+            kill_group(process.pid, signal.SIGCONT)
+        return process.wait(limit_s) is not None
+    return True
+
+
+def kill(process: Process) -> None:
+    """SIGKILL and wait, the leader's children included. Raises `TargetError` when it will not die."""
+    kill_group(process.pid)
+    if process.wait(REAP_LIMIT_S) is None:
+        raise TargetError(f"process {process.pid} did not end {REAP_LIMIT_S:.0f} s after SIGKILL")
+    limit = time.monotonic() + REAP_LIMIT_S
+    while _group_alive(process.pid) and time.monotonic() < limit:
+        kill_group(process.pid)
+        time.sleep(POLL_S)
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process stands still after SIGSTOP; true where the system does not tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "TtZX"
+
+
+def _group_alive(pgid: int) -> bool:
+    try:
+        os.killpg(pgid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

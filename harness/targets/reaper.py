@@ -1,0 +1,132 @@
+"""The reaper: a small process that ends what a dead harness left behind.
+
+A harness that is killed cannot clean up after itself. The reaper is told of each process group and each
+folder that the harness makes; when its standard input ends, because the harness closed it or died in any way,
+it kills the groups that are still there and removes the folders. (PR_SET_PDEATHSIG would do for processes,
+but it fires when the starting *thread* ends, and leaves folders, which may be in memory, behind.)
+
+This file is both sides: imported, it is the harness's side; run as a script, it is the reaper. The script
+must not import anything but the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO
+
+REMOVAL_LIMIT_S = 5.0
+
+
+class Reaper:
+    """The harness's side. One for each harness process; started with the first thing to remember."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, None] = {}
+        self._pipe: IO[bytes] | None = None
+        self._pid = 0
+
+    def watch_process(self, pid: int) -> None:
+        """Remember a process that leads its own process group."""
+        self._add(f"p{pid}")
+
+    def forget_process(self, pid: int) -> None:
+        """It ended and was waited for: its number may be somebody else's from now on."""
+        self._drop(f"p{pid}")
+
+    def watch_folder(self, path: str) -> None:
+        self._add(f"d{path}")
+
+    def forget_folder(self, path: str) -> None:
+        self._drop(f"d{path}")
+
+    def _add(self, entry: str) -> None:
+        with self._lock:
+            self._entries[entry] = None
+            self._tell([f"+{entry}"])
+
+    def _drop(self, entry: str) -> None:
+        with self._lock:
+            if entry in self._entries:
+                del self._entries[entry]
+                self._tell([f"-{entry}"])
+
+    def _tell(self, lines: list[str]) -> None:
+        if self._pid != os.getpid():
+            # First use, or first use in a forked child, whose parent's reaper is not its own.
+            if self._pid:
+                self._entries = {line[1:]: None for line in lines if line.startswith("+")}
+            self._start()
+            return
+        try:
+            self._write(lines)
+        except OSError:
+            self._start()
+
+    def _start(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        # It outlives this object on purpose; nobody waits for it.
+        process.returncode = 0
+        self._pipe, self._pid = process.stdin, os.getpid()
+        self._write([f"+{entry}" for entry in self._entries])
+
+    def _write(self, lines: list[str]) -> None:
+        assert self._pipe is not None
+        for line in lines:
+            os.write(self._pipe.fileno(), line.encode(errors="surrogateescape") + b"\n")
+
+
+REAPER = Reaper()
+
+
+def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to the process group that `pid` leads; nothing when it is gone."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def remove_folder(path: str, limit_s: float = REMOVAL_LIMIT_S) -> None:
+    """Remove a tree that a dying process may still be writing to. Never raises."""
+    end = time.monotonic() + limit_s
+    while os.path.lexists(path):
+        shutil.rmtree(path, ignore_errors=True)
+        if not os.path.lexists(path) or time.monotonic() > end:
+            return
+        time.sleep(0.01)
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    entries: dict[bytes, None] = {}
+    for line in sys.stdin.buffer:
+        entry = line[1:].rstrip(b"\n")
+        if line.startswith(b"+"):
+            entries[entry] = None
+        else:
+            entries.pop(entry, None)
+    for entry in entries:
+        if entry.startswith(b"p"):
+            kill_group(int(entry[1:]))
+    for entry in entries:
+        if entry.startswith(b"d"):
+            remove_folder(os.fsdecode(entry[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Storage drivers: bytes under relative paths, with atomic replacement and locks."""

@@ -1,0 +1,110 @@
+"""What the registry asks of a storage driver.
+
+Paths are relative, ``/``-separated, and never contain ``..``; the registry builds them from
+validated names only.  A driver knows nothing of what it stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class DriverError(Exception):
+    """Base of all refusals by a driver."""
+
+
+class NotFound(DriverError):
+    """Nothing is stored under the path."""
+
+
+class Busy(DriverError):
+    """Someone else holds the lock, and the caller did not want to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """``size_bytes`` is 0 for folders; ``mtime_ns`` counts from the Unix epoch."""
+
+    size_bytes: int
+    mtime_ns: int
+    is_dir: bool
+
+
+class Reader(Protocol):
+    """An opened file; keeps reading the same bytes when the path is replaced meanwhile."""
+
+    size_bytes: int
+
+    def read_at(self, offset: int, length_bytes: int) -> bytes:
+        """Return up to ``length_bytes`` from ``offset``; empty at the end."""
+
+    def close(self) -> None: ...
+
+
+class Appender(Protocol):
+    """The only writer of a file.  What it was given survives a kill; ``sync`` a power cut too."""
+
+    size_bytes: int
+
+    def write(self, data: bytes) -> None: ...
+
+    def truncate(self, size_bytes: int) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None:
+        """Give up the file and its lock.  Does not sync.  May be called twice."""
+
+
+class Driver(Protocol):
+    """Storage with POSIX-like guarantees.  Every method may be called from any thread."""
+
+    def read(self, path: str) -> bytes:
+        """Return the whole file.  Raises NotFound."""
+
+    def open(self, path: str) -> Reader:
+        """Open for reading at offsets.  Raises NotFound."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace the file atomically and durably; makes parent folders."""
+
+    def create(self, path: str) -> None:
+        """Make an empty file, not yet durable; makes parent folders."""
+
+    def append(self, path: str) -> Appender:
+        """Become the only writer of an existing file.  Raises NotFound, Busy."""
+
+    def stat(self, path: str) -> Stat:
+        """Raises NotFound."""
+
+    def touch(self, path: str, after_ns: int = 0) -> None:
+        """Set the modification time to now, and later than ``after_ns``.  Raises NotFound."""
+
+    def list(self, path: str) -> list[str]:
+        """Return the sorted names in a folder.  Raises NotFound."""
+
+    def walk(self, path: str) -> Iterator[tuple[str, Stat]]:
+        """Yield every file below a folder, with its path; nothing if there is no such folder."""
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and its parents durably; no error if it exists."""
+
+    def move(self, source: str, target: str) -> None:
+        """Rename; the new name is durable.  A file replaces a file.  Raises NotFound."""
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name, durably, replacing the target.  Raises NotFound."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file, or a folder with all below it, in one visible step.  Raises NotFound."""
+
+    def remove_empty(self, path: str) -> None:
+        """Remove the folder if nothing is in it; otherwise do nothing."""
+
+    def lock(
+        self, path: str, *, shared: bool = False, wait: bool = True
+    ) -> AbstractContextManager[None]:
+        """Hold an advisory lock, between threads and processes.  Raises Busy unless ``wait``."""

@@ -1,0 +1,1 @@
+"""OCI abstractions over a storage driver.  Knows nothing of HTTP."""

@@ -1,0 +1,219 @@
+"""Manifests: documents under their digest and under tags.
+
+A manifest is its content.  Pushed by its sha512 digest it can be pulled by the sha256 one too, and
+deleting it under one of its names deletes it under all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..drivers.base import Driver, NotFound
+from . import documents, layout, locks, names, repositories
+from .content import Content
+from .digests import CANONICAL, ENCODED_CHARS, Digest, digest_of
+from .errors import Refusal, SeveralRefusals
+from .links import read_digest_link, write_link
+from .tags import Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that is there; ``digest`` is the name it was asked for by, or the canonical."""
+
+    digest: Digest
+    canonical: Digest
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The outcome of a push."""
+
+    digest: Digest
+    subject: str | None
+
+
+class Manifests:
+    def __init__(self, driver: Driver, content: Content, tags: Tags) -> None:
+        self._driver = driver
+        self._content = content
+        self._tags = tags
+
+    # -- pull ------------------------------------------------------------------------------
+
+    def get(self, repository: str, reference: Digest | str) -> Manifest:
+        """Rows 12 to 18.  Raises MANIFEST_UNKNOWN, NAME_UNKNOWN."""
+        manifest = (
+            self.read(repository, reference)
+            if isinstance(reference, Digest)
+            else self._read_tag(repository, reference)
+        )
+        if manifest is None:
+            raise self._unknown(repository, reference)
+        return manifest
+
+    def read(self, repository: str, digest: Digest) -> Manifest | None:
+        """Read a manifest by digest; None if absent, or if what is stored is not its content."""
+        canonical = self.resolve(repository, digest)
+        if canonical is None:
+            return None
+        try:
+            body = self._driver.read(layout.blob_data(canonical))
+        except NotFound:
+            return None
+        if digest_of(body) != canonical:
+            return None
+        return Manifest(digest, canonical, body, self._media_type(repository, canonical, body))
+
+    def resolve(self, repository: str, digest: Digest) -> Digest | None:
+        """Return the canonical digest behind a manifest's name in a repository, if linked."""
+        return read_digest_link(self._driver, layout.revision_link(repository, digest), digest)
+
+    def _read_tag(self, repository: str, tag: str) -> Manifest | None:
+        before: Digest | None = None
+        while True:
+            digest = self._tags.resolve(repository, tag)
+            if digest is None or digest == before:
+                return None
+            manifest = self.read(repository, digest)
+            if manifest is not None:
+                return manifest
+            # The tag may have moved on, and its old manifest gone, between our two reads.
+            before = digest
+
+    def _media_type(self, repository: str, canonical: Digest, body: bytes) -> str:
+        try:
+            return self._driver.read(layout.media_type(repository, canonical)).decode("ascii")
+        except (NotFound, UnicodeDecodeError):
+            pass
+        try:
+            return documents.derive_type(documents.load(body))
+        except Refusal:
+            return documents.OCI_IMAGE
+
+    # -- push ------------------------------------------------------------------------------
+
+    def put(
+        self,
+        repository: str,
+        reference: Digest | str,
+        body: bytes,
+        content_type: str,
+        more_tags: Sequence[str] = (),
+    ) -> Accepted:
+        """Accept a manifest (rows 52 to 64), durably, once everything it refers to is there.
+
+        Raises MANIFEST_INVALID, DIGEST_INVALID; SeveralRefusals of MANIFEST_BLOB_UNKNOWN.
+        """
+        canonical = digest_of(body)
+        digest = canonical
+        if isinstance(reference, Digest):
+            digest = digest_of(body, reference.algorithm)
+            if digest != reference:
+                detail = {"claimed": str(reference), "actual": str(digest)}
+                raise Refusal("DIGEST_INVALID", detail)
+        document = documents.parse(body, content_type)
+        tags = [*more_tags] if isinstance(reference, Digest) else [reference]
+        with locks.changing(self._driver, repository):
+            wanted = self._resolve_references(repository, document)
+            # From the check to the durable link nobody may condemn what we refer to.
+            shards = {canonical, *(target for target in wanted.values() if target)}
+            with locks.publishing(self._driver, shards):
+                self._check_references(wanted)
+                repositories.ensure(self._driver, repository)
+                self._driver.write(layout.blob_data(canonical), body)
+                self._note_media_type(repository, canonical, document)
+                for name in sorted({canonical, digest}):
+                    write_link(self._driver, layout.revision_link(repository, name), canonical)
+                for tag in tags:
+                    self._tags.point(repository, tag, canonical)
+        return Accepted(digest, document.subject)
+
+    def _resolve_references(
+        self, repository: str, document: documents.Document
+    ) -> dict[str, Digest | None]:
+        wanted: dict[str, Digest | None] = {}
+        for text in document.blobs:
+            wanted[text] = self._resolve_text(repository, text, child=False)
+        for text in document.children:
+            wanted[text] = self._resolve_text(repository, text, child=True)
+        return wanted
+
+    def _resolve_text(self, repository: str, text: str, *, child: bool) -> Digest | None:
+        try:
+            digest = names.digest(text)
+        except Refusal:  # an algorithm unknown to us: we cannot have it
+            return None
+        target = self.resolve(repository, digest) if child else None
+        return target or self._content.resolve(repository, digest)
+
+    def _check_references(self, wanted: dict[str, Digest | None]) -> None:
+        missing = [
+            Refusal("MANIFEST_BLOB_UNKNOWN", {"digest": text})
+            for text, target in wanted.items()
+            if target is None or self._content.lease(target) is None
+        ]
+        if missing:
+            raise SeveralRefusals(missing)
+
+    def _note_media_type(
+        self, repository: str, canonical: Digest, document: documents.Document
+    ) -> None:
+        path = layout.media_type(repository, canonical)
+        if document.media_type != document.derived_type:
+            self._driver.write(path, document.media_type.encode("ascii"))
+        else:
+            self._delete_if_there(path)
+
+    # -- delete ----------------------------------------------------------------------------
+
+    def delete(self, repository: str, digest: Digest) -> None:
+        """Delete a manifest and all tags that point to it (rows 86 and 87).
+
+        Raises MANIFEST_UNKNOWN, NAME_UNKNOWN.
+        """
+        with locks.changing(self._driver, repository):
+            canonical = self.resolve(repository, digest)
+            if canonical is None:
+                raise self._unknown(repository, digest)
+            # Tags first: a kill in between leaves a manifest without a tag, never the reverse.
+            for tag in self._tags.pointing_to(repository, canonical):
+                self._tags.remove(repository, tag)
+            for name in self.names_of(repository, canonical):
+                self._delete_if_there(layout.revision_folder(repository, name))
+            self._delete_if_there(layout.media_type(repository, canonical))
+
+    def names_of(self, repository: str, canonical: Digest) -> list[Digest]:
+        """Return every digest the manifest is linked under, the canonical one last."""
+        found = []
+        try:
+            body = self._driver.read(layout.blob_data(canonical))
+        except NotFound:
+            return [canonical]
+        for algorithm in sorted(ENCODED_CHARS, reverse=True):
+            name = canonical if algorithm == CANONICAL else digest_of(body, algorithm)
+            if name == canonical or self.resolve(repository, name) is not None:
+                found.append(name)
+        return found
+
+    def delete_tag(self, repository: str, tag: str) -> None:
+        """Delete only the tag (rows 84 and 85).  Raises MANIFEST_UNKNOWN, NAME_UNKNOWN."""
+        with locks.changing(self._driver, repository):
+            if self._tags.resolve(repository, tag) is None:
+                raise self._unknown(repository, tag)
+            self._tags.remove(repository, tag)
+
+    def _delete_if_there(self, path: str) -> None:
+        try:
+            self._driver.delete(path)
+        except NotFound:
+            pass
+
+    def _unknown(self, repository: str, reference: Digest | str) -> Refusal:
+        if not repositories.exists(self._driver, repository):
+            return Refusal("NAME_UNKNOWN", {"name": repository})
+        kind = "digest" if isinstance(reference, Digest) else "tag"
+        return Refusal("MANIFEST_UNKNOWN", {kind: str(reference)})

@@ -8,10 +8,10 @@ Version 1 looks like this::
     expect = { property = "P2", witness = ["put", "collect", "pull"] }
 
     [ops]
-    push    = { lane = 1, do = "blob.push", repo = "a/b", blob = "layer", size = 4097, way = "chunked" }
+    push    = { lane = 1, do = "blob.push", repo = "r", blob = "layer", size = 4097, way = "chunked" }
     collect = { do = "collect", hold = { line = "blobs marked", until = "put" }, after = ["push"] }
-    put     = { lane = 1, do = "manifest.put", repo = "a/b", tag = "t", layers = ["layer"], after = ["collect.held"] }
-    pull    = { lane = 1, do = "image.pull", repo = "a/b", tag = "t", after = ["collect"] }
+    put     = { lane = 1, do = "manifest.put", repo = "r", layers = ["layer"], after = ["collect.held"] }
+    pull    = { lane = 1, do = "image.pull", repo = "r", manifest = "put", after = ["collect"] }
 
 The order of ``[ops]`` is the order of the plan. Without ``lane`` a client's operation is in lane 1, another in
 the lane of its actor. What a blob or a manifest is stands on the first ``blob.push`` or ``manifest.put`` that
@@ -24,12 +24,25 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from harness.plan.content import EMPTY_JSON, BlobSpec, ManifestSpec
+from harness.plan.fields import (
+    BLOB,
+    CUT,
+    EXPECT,
+    FIELD,
+    HOLD,
+    INLINE,
+    MANIFEST,
+    OPERATION,
+    TOP,
+    expected,
+    fits,
+    nearest,
+)
 from harness.plan.kinds import KINDS
 from harness.plan.operation import Arg, Cut, Hold, Lane, Operation, Place, mark_owner
 from harness.plan.plan import Plan, PlanError
@@ -85,93 +98,6 @@ def canonical(plan: Plan) -> Plan:
     return replace(plan, operations=operations, blobs=blobs)
 
 
-# --- the tables ------------------------------------------------------------------------------------------
-
-_TOP = {
-    "seatrial": "int",
-    "title": "str",
-    "about": "str",
-    "needs": "strs",
-    "expect": "table",
-    "rate": "str",
-    "seed": "int",
-    "closing": "read|restart",
-    "ops": "table",
-    "blobs": "table",
-    "manifests": "table",
-}
-_EXPECT = {"property": "str", "witness": "strs", "check": "str", "clause": "str"}
-_OPERATION = {"lane": "lane", "do": "str", "hold": "table", "cut": "table", "after": "strs"}
-_AT = {"at": "count", "on": "str", "part": "head|body|answer", "nth": "nth"}
-_HOLD = {"line": "str", **_AT, "until": "str"}
-_CUT = {**_AT, "how": "close|reset|half"}
-_BLOB = {"size": "count", "alg": "sha256|sha512", "of": "str", "as_blob": "str"}
-_MANIFEST = {
-    "kind": "image|index|artifact",
-    "config": "str",
-    "layers": "strs",
-    "children": "strs",
-    "subject": "str",
-    "type": "str",
-    "annotations": "count",
-    "pad": "count",
-    "alg": "sha256|sha512",
-    "docker": "bool",
-}
-_FIELD = {"size": "size_bytes", "as_blob": "of", "pad": "pad_bytes"}
-"""Keys that are not called as the field that they set."""
-
-_INLINE = {"blob.push": _BLOB, "manifest.put": _MANIFEST}
-_LANES = ("collector", "operator")
-_EXPECTED = {
-    "int": "a whole number",
-    "count": "a whole number, 0 or more",
-    "nth": "a whole number, 1 or more",
-    "bool": "true or false",
-    "strs": 'a list of strings, ["…"]',
-    "ints": "a list of whole numbers",
-    "table": "a table, { … }",
-    "lane": 'a client\'s number, "collector" or "operator"',
-}
-
-
-def _fits(type_: str, value: object) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    match type_:
-        case "int":
-            return whole
-        case "count":
-            return whole and value >= 0  # type: ignore[operator]
-        case "nth":
-            return whole and value >= 1  # type: ignore[operator]
-        case "bool":
-            return isinstance(value, bool)
-        case "strs" | "blobs" | "manifests":
-            return isinstance(value, list) and all(isinstance(item, str) for item in value)
-        case "ints":
-            return isinstance(value, list) and all(_fits("int", item) for item in value)
-        case "table":
-            return isinstance(value, dict)
-        case "lane":
-            return value in _LANES if isinstance(value, str) else _fits("nth", value)
-    return value in type_.split("|") if "|" in type_ else isinstance(value, str)
-
-
-def _expected(type_: str) -> str:
-    if "|" in type_:
-        return "one of " + ", ".join(f'"{word}"' for word in type_.split("|"))
-    return _EXPECTED.get(type_, "a string")
-
-
-def _nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean "x"?)``, or which words there are, where none is near."""
-    known = list(words)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f'did you mean "{near[0]}"?'
-    return f"there is: {', '.join(known)}" if known else "there is none"
-
-
 # --- reading ---------------------------------------------------------------------------------------------
 
 
@@ -200,7 +126,7 @@ class _Reader:
             problem = f"{has}; this seatrial reads files with `seatrial = {VERSION}`"
             raise self.error(self.line_of("", "seatrial"), problem)
         for key, value in data.items():
-            self.value(self.line_of("", key), "the file", key, value, _TOP)
+            self.value(self.line_of("", key), "the file", key, value, TOP)
         for key in ("title", "ops"):
             if not data.get(key):
                 example = '`title = "…"`' if key == "title" else "`[ops]` with one line for each operation"
@@ -219,7 +145,7 @@ class _Reader:
     def plan(self, data: Mapping[str, Any]) -> Plan:
         self.blobs: dict[str, BlobSpec] = {}
         self.manifests: dict[str, ManifestSpec] = {}
-        for table, keys in (("blobs", _BLOB), ("manifests", _MANIFEST)):
+        for table, keys in (("blobs", BLOB), ("manifests", MANIFEST)):
             for key, fields in data.get(table, {}).items():
                 line = self.line_of(table, key)
                 self.table(line, f"[{table}] {key}", fields, keys)
@@ -245,11 +171,11 @@ class _Reader:
             raise self.error(line, f'{where}: `do` is missing; add do = "blob.push" or another operation')
         kind = KINDS.get(fields["do"]) if isinstance(fields["do"], str) else None
         if kind is None:
-            near = _nearest(str(fields["do"]), KINDS)
+            near = nearest(str(fields["do"]), KINDS)
             raise self.error(line, f"{where}: there is no operation {fields['do']!r}; {near}")
         arg_types = {spec.name: spec.type for spec in kind.args}
-        inline = _INLINE.get(kind.name, {})
-        self.table(line, f"{where} ({kind.name})", fields, {**arg_types, **inline, **_OPERATION})
+        inline = INLINE.get(kind.name, {})
+        self.table(line, f"{where} ({kind.name})", fields, {**arg_types, **inline, **OPERATION})
         for spec in kind.args:
             if spec.required and spec.name not in fields:
                 raise self.error(line, f"{where}: {kind.name} needs `{spec.name}`; add it")
@@ -277,7 +203,7 @@ class _Reader:
         )
 
     def hold(self, line: int, where: str, fields: Mapping[str, Any]) -> Hold:
-        self.table(line, f"{where}, hold", fields, _HOLD)
+        self.table(line, f"{where}, hold", fields, HOLD)
         if "until" not in fields:
             raise self.error(line, f'{where}: the hold has no end; add until = "…", an operation')
         if ("line" in fields) == ("at" in fields):
@@ -293,7 +219,7 @@ class _Reader:
         return Hold(fields["until"], None, fields["line"], fields.get("nth", 1))
 
     def cut(self, line: int, where: str, fields: Mapping[str, Any]) -> Cut:
-        self.table(line, f"{where}, cut", fields, _CUT)
+        self.table(line, f"{where}, cut", fields, CUT)
         return Cut(self.place(fields), fields.get("how", "close"))
 
     def place(self, fields: Mapping[str, Any]) -> Place:
@@ -303,20 +229,20 @@ class _Reader:
 
     def expect(self, fields: Mapping[str, Any], plan: Plan) -> Expect:
         line = self.line_of("", "expect")
-        self.table(line, "expect", fields, _EXPECT)
+        self.table(line, "expect", fields, EXPECT)
         if "property" not in fields:
             raise self.error(line, 'expect: `property` is missing; add property = "P1" or another')
         witness = tuple(fields.get("witness", ()))
         for id_ in witness:
             if id_ not in plan and not id_.startswith("closing"):
-                near = _nearest(id_, self.ops)
+                near = nearest(id_, self.ops)
                 raise self.error(line, f"expect: the witness {id_!r} is no operation; {near}")
         return Expect(fields["property"], witness, fields.get("check"), fields.get("clause"))
 
     def define(self, line: int, table: str, key: str, fields: Mapping[str, Any]) -> None:
         """Notes what a blob or a manifest is; it may be said twice, but not in two ways."""
-        named = {
-            _FIELD.get(field, field): tuple(value) if isinstance(value, list) else value
+        named: dict[str, Any] = {
+            FIELD.get(field, field): tuple(value) if isinstance(value, list) else value
             for field, value in fields.items()
         }
         known: dict[str, Any] = self.blobs if table == "blobs" else self.manifests
@@ -328,7 +254,7 @@ class _Reader:
     def mark(self, line: int, where: str, key: str, mark: str) -> None:
         owner = mark_owner(mark)
         if owner not in self.ops:
-            near = _nearest(owner, self.ops)
+            near = nearest(owner, self.ops)
             raise self.error(line, f"{where}: `{key}` names {owner!r}, which is no operation; {near}")
         held = self.ops[owner]
         if mark != owner and isinstance(held, dict) and "hold" not in held:
@@ -342,10 +268,10 @@ class _Reader:
 
     def value(self, line: int, where: str, key: str, value: object, types: Mapping[str, str]) -> None:
         if key not in types:
-            raise self.error(line, f"{where}: there is no key {key!r}; {_nearest(key, types)}")
-        if not _fits(types[key], value):
+            raise self.error(line, f"{where}: there is no key {key!r}; {nearest(key, types)}")
+        if not fits(types[key], value):
             shown = json.dumps(value, default=str, ensure_ascii=False)
-            raise self.error(line, f"{where}: `{key}` must be {_expected(types[key])}, not {shown}")
+            raise self.error(line, f"{where}: `{key}` must be {expected(types[key])}, not {shown}")
 
     def error(self, line: int, problem: str) -> ScenarioError:
         return ScenarioError(self.name, line, problem)
@@ -369,24 +295,18 @@ class _Reader:
 
 
 def dump(scenario: Scenario) -> str:
-    """The text of a scenario file; ``load`` makes an equal scenario of it, with the plan in `canonical` form."""
+    """The text of a file; ``load`` makes an equal scenario of it, with the plan in `canonical` form."""
     plan = scenario.plan
-    expect = scenario.expect
+    expect = {key: getattr(scenario.expect, key) or None for key in EXPECT} if scenario.expect else None
     top: dict[str, Any] = {
         "seatrial": VERSION,
         "title": scenario.title,
         "about": scenario.about or None,
         "needs": scenario.needs or None,
-        "expect": expect
-        and {
-            "property": expect.property,
-            "witness": expect.witness or None,
-            "check": expect.check,
-            "clause": expect.clause,
-        },
+        "expect": expect,
         "rate": scenario.rate,
         "seed": scenario.seed,
-        "closing": None if plan.closing == "read" else plan.closing,
+        "closing": _unless(plan.closing, "read"),
     }
     lines = [f"{key} = {_toml(value)}" for key, value in top.items() if value is not None]
     blobs = {name: spec for name, spec in plan.blobs.items() if spec != BlobSpec()}
@@ -452,8 +372,8 @@ def _blob(spec: BlobSpec) -> dict[str, Any]:
 
 def _manifest(spec: ManifestSpec) -> dict[str, Any]:
     default = ManifestSpec()
-    named = {key: getattr(spec, _FIELD.get(key, key)) for key in _MANIFEST}
-    fields = {key: value for key, value in named.items() if value != getattr(default, _FIELD.get(key, key))}
+    named = {key: getattr(spec, FIELD.get(key, key)) for key in MANIFEST}
+    fields = {key: value for key, value in named.items() if value != getattr(default, FIELD.get(key, key))}
     return fields or {"layers": ()}
 
 

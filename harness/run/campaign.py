@@ -76,6 +76,13 @@ class Campaign:
             self.tallies.setdefault(id_, Tally())
 
     @property
+    def target_option(self) -> str:
+        """The options that name this target on a command line."""
+        if self.options.target is not None:
+            return f"--target {self.options.target}"
+        return f"--target-file {self.options.target_file or 'reference'}"
+
+    @property
     def scope(self) -> Scope:
         return Scope(self.trial.abilities, self.trial.promises, self.options.tiers)
 
@@ -151,7 +158,8 @@ class Campaign:
         late = self._shrinking_s > limits.budget_s * SHRINK_SHARE
         loud = finding.level in LOUD and not late
         budget = Budget(
-            executions=limits.shrink if loud else QUIET_EXECUTIONS, confirmations=limits.confirm if loud else 2
+            executions=limits.shrink if loud else QUIET_EXECUTIONS,
+            confirmations=limits.confirm if loud else 2,
         )
         self.progress(f"{finding.property}  found: {finding.title}; shrinking {len(plan)} operations")
         shrunk = shrink(plan, finding, self.trial.findings, budget=budget)
@@ -165,8 +173,15 @@ class Campaign:
             return
         scenario = self._save(id_, shrunk)
         self.found[id_] = FoundFinding(
-            id_, final, shrunk.plan, str(scenario), str(history or ""), shrunk.rate, shrunk.executions,
-            len(plan), known=self.known.matches(final, shrunk.plan),
+            id_,
+            final,
+            shrunk.plan,
+            str(scenario),
+            str(history or ""),
+            shrunk.rate,
+            shrunk.executions,
+            len(plan),
+            known=self.known.matches(final, shrunk.plan),
         )
         self.steering.learn(shrunk.plan, final)
         self.progress(
@@ -180,7 +195,9 @@ class Campaign:
             title=finding.title,
             plan=shrunk.plan,
             needs=needs(shrunk.plan),
-            expect=Expect(finding.property, kinds(shrunk.plan, finding.witness), finding.check, finding.clause),
+            expect=Expect(
+                finding.property, kinds(shrunk.plan, finding.witness), finding.check, finding.clause
+            ),
             about=f"found by seatrial against {self.trial.target.name}, seed {self.options.seed}",
             rate=f"{shrunk.rate[0]} of {shrunk.rate[1]}",
             seed=self.options.seed,
@@ -191,17 +208,22 @@ class Campaign:
 
     def result(self) -> RunResult:
         findings = tuple(self.found.values())
-        properties = tuple(self._property(id_) for id_ in FAMILIES)
+        properties = tuple(self.result_of(id_) for id_ in FAMILIES)
         red = any(found.finding.red and not found.known for found in findings)
         ran = any(p.plans for p in properties)
         inconclusive = self.options.strict and any(p.status == "inconclusive" for p in properties)
         return RunResult(
-            self.trial.target.name, self.options.seed, self.options.profile, properties, findings,
-            not_tried(self.trial, self.options), time.monotonic() - self.started,
+            self.trial.target.name,
+            self.options.seed,
+            self.options.profile,
+            properties,
+            findings,
+            not_tried(self.trial, self.options),
+            time.monotonic() - self.started,
             1 if red or inconclusive or not ran else 0,
         )
 
-    def _property(self, id_: str) -> PropertyResult:
+    def result_of(self, id_: str) -> PropertyResult:
         tally = self.tallies[id_]
         missed = self.missed_sometimes(id_)
         made = tuple(name for name, s in SOMETIMES.items() if s.property == id_ and name in self.reached)
@@ -218,8 +240,17 @@ class Campaign:
         reasons += [f"never happened: {SOMETIMES[name].words}" for name in missed]
         reasons += [f"undecided {n} times: {why}" for why, n in tally.unknown.most_common(3)]
         return PropertyResult(
-            id_, FAMILIES[id_].title, status, tally.plans, tally.operations, tally.exchanges, tally.facts,
-            tally.elapsed_s, tuple(reasons), made, tuple(missed),
+            id_,
+            FAMILIES[id_].title,
+            status,
+            tally.plans,
+            tally.operations,
+            tally.exchanges,
+            tally.facts,
+            tally.elapsed_s,
+            tuple(reasons),
+            made,
+            tuple(missed),
         )
 
     def missed_sometimes(self, id_: str) -> list[str]:
@@ -271,10 +302,19 @@ def not_tried(trial: Trial, options: Options) -> tuple[tuple[str, str], ...]:
     for control, way in ways.items():
         if control not in trial.target.controls:
             rows.append((control, f"no control over this target; {way}"))
-    rows += [(ability, reason) for ability, reason in trial.reasons.items() if ability not in trial.abilities.supports]
+    rows += [
+        (ability, reason)
+        for ability, reason in trial.reasons.items()
+        if ability not in trial.abilities.supports
+    ]
     if trial.promises.collection == "offline":
         asked = "run as a hazard only" if "hazard" in options.tiers else "not run"
-        rows.append(("collection beside pushes", f"{asked}: the target asks for offline collection; --promise collection=online"))
+        rows.append(
+            (
+                "collection beside pushes",
+                f"{asked}: the target asks for offline collection; --promise collection=online",
+            )
+        )
     if not trial.promises.durable:
         rows.append(("durability across kill", "the target does not promise it; --promise durable=yes"))
     return tuple(rows)

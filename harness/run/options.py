@@ -67,8 +67,13 @@ class Options:
             choose("--spec", self.spec, SPECS)
         for tier in sorted(self.tiers):
             choose("--tiers", tier, TIERS)
-        if not re.fullmatch(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*", self.namespace):
-            raise OptionError(f"--namespace {self.namespace!r} is no repository name; use lower-case letters and digits, such as `seatrial` or `team/trials`")
+        if not re.fullmatch(
+            r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*",
+            self.namespace,
+        ):
+            raise OptionError(
+                f"--namespace {self.namespace!r} is no repository name; use lower-case letters and digits, such as `seatrial` or `team/trials`"
+            )
         promised(Promises(), self.promises)
         return self
 
@@ -106,7 +111,9 @@ def promised(promises: Promises, changes: tuple[str, ...]) -> Promises:
     for change in changes:
         name, _, value = change.partition("=")
         if name not in known:
-            raise OptionError(f"--promise {change!r}: there is no promise {name!r}; there are: {', '.join(known)}")
+            raise OptionError(
+                f"--promise {change!r}: there is no promise {name!r}; there are: {', '.join(known)}"
+            )
         old = known[name]
         if isinstance(old, bool):
             choose(f"--promise {name}", value, ("yes", "no"))

@@ -14,8 +14,18 @@ from harness.plan.operation import Operation
 from harness.plan.plan import Plan
 
 STEERABLE = frozenset(
-    {"upload.patch", "upload.finish", "upload.status", "tags.list", "referrers.list", "collect", "request",
-     "manifest.delete", "blob.delete", "tag.delete"}
+    {
+        "upload.patch",
+        "upload.finish",
+        "upload.status",
+        "tags.list",
+        "referrers.list",
+        "collect",
+        "request",
+        "manifest.delete",
+        "blob.delete",
+        "tag.delete",
+    }
 )
 """Kinds that can be left out of a plan without making the rest of it pointless."""
 

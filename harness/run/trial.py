@@ -45,8 +45,12 @@ class Trial:
         self._freshen()
         self.executions += 1
         executor = Executor(
-            self.target, self.abilities, self.clients, namespace=self.options.namespace,
-            promises=self.promises, limits=Limits(),
+            self.target,
+            self.abilities,
+            self.clients,
+            namespace=self.options.namespace,
+            promises=self.promises,
+            limits=Limits(),
         )
         history = executor.run(plan.check(), self._salt(plan), seed=self.options.seed, path=path)
         self._since_fresh += 1
@@ -107,8 +111,12 @@ def open_trial(options: Options) -> Trial:
 def _target(options: Options) -> Target:
     if options.target is not None:
         return UrlTarget(
-            options.target, kill_cmd=options.kill_cmd, restart_cmd=options.restart_cmd, gc_cmd=options.gc_cmd,
-            credentials=_credentials(options), tls=_tls(options),
+            options.target,
+            kill_cmd=options.kill_cmd,
+            restart_cmd=options.restart_cmd,
+            gc_cmd=options.gc_cmd,
+            credentials=_credentials(options),
+            tls=_tls(options),
         )
     return load_target(options.target_file or "reference")
 
@@ -131,4 +139,4 @@ def _clients(options: Options, target: Target) -> Callable[[], Client]:
     return make
 
 
-__all__ = ["Trial", "TargetError", "open_trial"]
+__all__ = ["TargetError", "Trial", "open_trial"]

@@ -126,7 +126,9 @@ def parse_description(text: str, name: str, source: str) -> Description:
             reader.check(section, tables[section])
     serve, collect = tables.get("serve", {}), tables.get("collect")
     if not serve.get("command"):
-        raise TargetError(f'{source}: [serve] needs `command`, such as ["docker-registry", "serve", "{{config}}"]')
+        raise TargetError(
+            f'{source}: [serve] needs `command`, such as ["docker-registry", "serve", "{{config}}"]'
+        )
     files = data.get("files", {})
     if not reader.fits(files, _TABLE):
         raise reader.wrong("files", "[files] is a table of file names and contents")

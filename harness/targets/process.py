@@ -46,6 +46,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._cleared = False
         REAPER.watch_process(self.pid)
 
     @property
@@ -62,29 +63,35 @@ class Child:
             return None
 
     def _ended(self, code: int | None) -> int | None:
-        if code is not None:
+        if code is not None and not self._cleared:
+            self._cleared = True
+            clear_group(self.pid)
             REAPER.forget_process(self.pid)
         return code
 
 
 def end(process: Process, number: int, limit_s: float) -> bool:
     """Send a signal to the process's group and wait for its leader's end; whether it ended."""
-    if process.code() is None:
-        kill_group(process.pid, number)
-        if number != signal.SIGKILL:
-            kill_group(process.pid, signal.SIGCONT)
-        return process.wait(limit_s) is not None
-    return True
+    if process.code() is not None:
+        return True
+    kill_group(process.pid, number)
+    kill_group(process.pid, signal.SIGCONT)
+    return process.wait(limit_s) is not None
 
 
 def kill(process: Process) -> None:
-    """SIGKILL and wait, the leader's children included. Raises `TargetError` when it will not die."""
-    kill_group(process.pid)
-    if process.wait(REAP_LIMIT_S) is None:
-        raise TargetError(f"process {process.pid} did not end {REAP_LIMIT_S:.0f} s after SIGKILL")
-    limit = time.monotonic() + REAP_LIMIT_S
-    while _group_alive(process.pid) and time.monotonic() < limit:
+    """SIGKILL to the group, and wait. Raises `TargetError` when it will not die."""
+    if process.code() is None:
         kill_group(process.pid)
+        if process.wait(REAP_LIMIT_S) is None:
+            raise TargetError(f"process {process.pid} did not end {REAP_LIMIT_S:.0f} s after SIGKILL")
+
+
+def clear_group(pid: int) -> None:
+    """End what is left of a group right after its leader was waited for: later the number may be another's."""
+    limit = time.monotonic() + REAP_LIMIT_S
+    while _group_alive(pid) and time.monotonic() < limit:
+        kill_group(pid)
         time.sleep(POLL_S)
 
 

@@ -11,6 +11,7 @@ must not import anything but the standard library.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -94,10 +95,8 @@ REAPER = Reaper()
 
 def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to the process group that `pid` leads; nothing when it is gone."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def remove_folder(path: str, limit_s: float = REMOVAL_LIMIT_S) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -21,18 +22,17 @@ class _Enough(Exception):
 
 
 class Exchange:
-    """``begin`` sends and reads up to the end of the answer's head, ``pieces`` gives the body, ``finish`` the
-    answer.
+    """In this order: ``begin`` sends, and reads up to the end of the answer's head; ``pieces`` gives the body;
+    ``settle`` decides about the connection; ``answer`` sums up.
 
     None of them raises for what the peer does: ``status`` stays ``None``, the pieces end, the answer says why.
-    After ``finish``, ``reusable`` says whether the connection can carry another exchange; otherwise it is
-    closed. ``reached`` collects the stops that acted, over the exchanges of one ``Client.send``.
+    ``reached`` collects the stops that acted, over the exchanges of one ``Client.send``.
     """
 
     __slots__ = (
         "_broken", "_deadline_s", "_digests", "_early", "_limits", "_piece", "_reader", "_request",
         "_sent_all", "_stops", "_text", "_whole", "reached", "received_bytes", "reusable",
-        "sent_bytes", "size_bytes", "stream",
+        "sent_bytes", "size_bytes", "stream", "note",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, request: Request, limits: Limits, reached: list[Stop]) -> None:
@@ -58,7 +58,7 @@ class Exchange:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.size_bytes = 0
-        self.reusable = False
+        self.note = ""
 
     @property
     def status(self) -> int | None:
@@ -73,8 +73,12 @@ class Exchange:
         return self._broken
 
     def fail(self, error: str, detail: str) -> None:
-        """The answer says this in place of "no error"."""
+        """The answer is whole and yet of no use, for this reason."""
         self._broken = self._broken or Broken(error, detail)
+
+    def replace_broken(self, error: str, detail: str) -> None:
+        """What broke it had a cause that only the caller knows."""
+        self._broken = Broken(error, detail)
 
     def begin(self, head: bytes) -> None:
         """Send ``head`` and the body, and read until the answer's head is there."""
@@ -117,18 +121,23 @@ class Exchange:
             if not self._whole:
                 self.stream.close()
 
-    def finish(self, redirects: tuple[str, ...] = (), challenges: int = 0) -> Answer:
-        """The answer, after the last piece."""
-        reader, request, broken = self._reader, self._request, self._broken
-        self.reusable = (
+    def settle(self) -> bool:
+        """After the last piece: whether the connection can carry another exchange. Otherwise it is closed."""
+        request = self._request
+        reusable = (
             self._whole
-            and reader.reusable
             and self._sent_all
+            and self._reader.reusable
             and request.raw_head is None
             and request.declared_length is None
         )
-        if not self.reusable:
+        if not reusable:
             self.stream.close()
+        return reusable
+
+    def answer(self, redirects: tuple[str, ...] = (), challenges: int = 0) -> Answer:
+        """What is known by now."""
+        reader, broken = self._reader, self._broken
         sha256 = sha512 = ""
         if reader.status is not None and not reader.bodiless:
             digests = self._digests or self._new_digests()
@@ -136,7 +145,7 @@ class Exchange:
                 sha256 = digests["sha256"].hexdigest()
             if "sha512" in digests:
                 sha512 = digests["sha512"].hexdigest()
-        error, detail = (None, "") if broken is None else (broken.error, broken.detail)
+        error, detail = (None, self.note) if broken is None else (broken.error, broken.detail)
         if reader.excess_bytes and not detail:
             detail = f"{reader.excess_bytes} bytes followed the end of the answer"
         text = self._text
@@ -162,8 +171,7 @@ class Exchange:
             self._push(head)
         else:
             self._push_with_stops("head", head)
-            if body is None:
-                self._act("body", 0)
+            self._act("body", 0)
         if body is not None:
             self._send_body(body.chunks(), body.size_bytes)
         self._sent_all = True
@@ -229,11 +237,13 @@ class Exchange:
         base = self.sent_bytes if part == "body" else 0
         start = 0
         view = memoryview(data)
+        self._listen()
         while stops and stops[0].at_bytes < base + len(data):
             end = stops[0].at_bytes - base
             self._push(view[start:end], 0, end - start if part == "body" else 0)
             start = end
             self._act(part, base + end)
+            self._listen()
         self._push(view[start:], 0, len(data) - start if part == "body" else 0)
         self._act(part, base + len(data))
 
@@ -282,7 +292,8 @@ class Exchange:
             except TimeoutError:
                 raise self._timeout("for the answer") from None
             except OSError as error:
-                raise Broken("reset", f"{self._so_far()}: {error.strerror or error}") from None
+                word = "tls" if isinstance(error, ssl.SSLError) else "reset"
+                raise Broken(word, f"{self._so_far()}: {error.strerror or error}") from None
         else:
             self._early = None
         self.received_bytes += len(data)
@@ -331,6 +342,7 @@ class Exchange:
                 continue
             if verdict == "half":
                 self.stream.end_sending()
+                self._sent_all = False
                 if part != "answer":
                     raise _Enough
                 continue

@@ -135,7 +135,7 @@ class AnswerReader:
             elif name == "connection" and "close" in value.lower():
                 keep = False
         self.reusable = keep
-        rest, closed = connection.trailing_data
+        rest = connection.trailing_data[0]
         # RFC 9112 section 6.3: no body whatever the fields say; then chunked; then the length; then to the end.
         if self._method == "HEAD" or status == 204 or status == 304:
             self.bodiless = True
@@ -147,12 +147,9 @@ class AnswerReader:
         else:
             self.reusable = False
         self._connection = None
-        body = b""
-        if rest or self._left == 0:
-            body = self.feed(rest) if self._left is not None else rest
-        if closed and not self.complete:
-            self.feed(b"")
-        return body
+        if self._left is None or (not rest and self._left):
+            return rest
+        return self._feed_counted(rest)
 
     def _feed_counted(self, data: bytes) -> bytes:
         left = self._left

@@ -76,7 +76,10 @@ class SocketStream:
             raise TimeoutError
         if ready[0][1] & (select.POLLIN | _GONE):
             return 0
-        return self._sock.send(data)
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
 
     def receive(self, size_bytes_max: int, wait_s: float) -> bytes:
         if not self._wait_in(wait_s * 1000):
@@ -199,7 +202,7 @@ class ScriptedStream:
 
 
 def connect(
-    host: str, port: int, *, tls: ssl.SSLContext | None, server_name: str, connect_s: float
+    host: str, port: int, *, tls: ssl.SSLContext | None, connect_s: float
 ) -> SocketStream:
     """A connection, TLS included, within ``connect_s`` over all addresses of the name (looking up the name is
     up to the system and has the system's limit). Raises `Broken`: ``dns``, ``refused``, ``unreachable``,
@@ -223,7 +226,7 @@ def connect(
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is None:
                 return SocketStream(sock)
-            return TlsStream(_handshake(sock, tls, server_name, end_s))
+            return TlsStream(_handshake(sock, tls, host, end_s))
         except TimeoutError:
             broken = Broken("connect-timeout", f"{where} is not connected after {connect_s:g} s")
         except ConnectionRefusedError:

@@ -67,8 +67,9 @@ def parse(body: bytes, content_type: str) -> Document:
     """
     fields = _load(body)
     declared = fields.get("mediaType")
-    if declared is not None and not isinstance(declared, str):
-        raise _invalid("mediaType is not a string")
+    for text in (declared or None, content_type or None):
+        if text is not None and not (isinstance(text, str) and names.is_media_type(text)):
+            raise _invalid("the media type is not one")
     derived = derive_type(fields)
     if content_type in UNSPECIFIC_CONTENT_TYPES:
         media_type = derived
@@ -92,7 +93,7 @@ def parse(body: bytes, content_type: str) -> Document:
 def derive_type(fields: dict[str, Any]) -> str:
     """Return the type that a manifest's JSON tells; the same way as Distribution does."""
     declared = fields.get("mediaType")
-    if isinstance(declared, str) and declared:
+    if isinstance(declared, str) and names.is_media_type(declared):
         return declared
     return OCI_INDEX if "manifests" in fields else OCI_IMAGE
 

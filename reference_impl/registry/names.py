@@ -17,6 +17,7 @@ _TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{TAG_MAX_CHARS - 1}}}")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 _SESSION = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -84,3 +85,8 @@ def page_size(text: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise Refusal("PAGE_SIZE_INVALID", {"n": text[:100]})
     return int(text)
+
+
+def is_media_type(text: str) -> bool:
+    """Whether this is a media type without parameters, safe to send back in a header."""
+    return _MEDIA_TYPE.fullmatch(text) is not None

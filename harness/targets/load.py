@@ -1,0 +1,38 @@
+"""Finding targets by name: the catalogue of known registries, and target files."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from harness.history import Promises
+from harness.targets.base import Target, TargetError
+from harness.targets.command import CommandTarget
+from harness.targets.description import Description, load_description
+
+CATALOGUE = Path(__file__).parent / "catalogue"
+
+
+def names() -> tuple[str, ...]:
+    """The names in the catalogue, in order."""
+    return tuple(sorted(path.name.removesuffix(".toml") for path in CATALOGUE.glob("*.toml")))
+
+
+def find_description(name_or_path: str | Path) -> Description:
+    """A description from the catalogue, or from a file (anything with a slash, or that ends in ``.toml``).
+    Raises `TargetError`: one line."""
+    text = str(name_or_path)
+    if text in names():
+        return load_description(CATALOGUE / f"{text}.toml", text)
+    path = Path(text)
+    if isinstance(name_or_path, Path) or path.suffix == ".toml" or len(path.parts) > 1:
+        return load_description(path)
+    near = difflib.get_close_matches(text, names(), 1, 0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "or give the path of a target file (.toml)"
+    raise TargetError(f"there is no target {text!r} in the catalogue ({', '.join(names())}); {hint}")
+
+
+def load_target(name_or_path: str | Path, promises: Promises | None = None) -> Target:
+    """A target from the catalogue or from a file, not opened yet; `promises` replace what the file says.
+    Raises `TargetError`: one line that says which file, which line and what to do."""
+    return CommandTarget(find_description(name_or_path), promises)

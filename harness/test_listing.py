@@ -1,0 +1,12 @@
+"""P7, drawn and tried against the target."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.plugin import try_property
+from harness.run.campaign import Campaign
+
+
+def test_listing(campaign: Campaign, subtests: pytest.Subtests) -> None:
+    try_property(campaign, "P7", subtests)

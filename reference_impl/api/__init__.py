@@ -1,0 +1,1 @@
+"""The HTTP endpoints of distribution-spec, one file per noun, mapped onto ``registry``."""

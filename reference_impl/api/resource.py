@@ -1,0 +1,117 @@
+"""What all endpoints share: methods, authorization, errors, and work off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..auth.base import ACTIONS_BY_METHOD, Access, Authorizer, Denied, Unauthorized
+from ..registry import names
+from ..registry.errors import OutOfOrder, Refusal, SeveralRefusals
+from ..registry.store import Registry
+from .errors import refused
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Handler = Callable[[Request], Awaitable[Response | None]]
+"""Answers a request; None if nobody is there any more to be answered."""
+
+_STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``page_size`` bounds all listings, in entries."""
+
+    page_size: int = 1000
+    manifest_max_bytes: int = 4 << 20
+    referrers_max_bytes: int = 4 << 20
+    tags_per_push: int = 64
+    body_idle_timeout_s: float = 60.0
+
+
+class Context:
+    """What handlers work with."""
+
+    def __init__(
+        self, registry: Registry, authorizer: Authorizer, limits: Limits, threads: int = 32
+    ) -> None:
+        self.registry = registry
+        self.authorizer = authorizer
+        self.limits = limits
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="storage")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+
+    def authorize(self, request: Request, *wanted: Access) -> None:
+        self.authorizer.authorize(request.headers, wanted)
+
+
+class Resource:
+    """An endpoint: a handler for each method it knows."""
+
+    def __init__(self, context: Context, handlers: Mapping[str, Handler]) -> None:
+        self._context = context
+        self._handlers = dict(handlers)
+        self._allow = ", ".join(sorted(self._handlers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._answer(request)
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response | None:
+        handler = self._handlers.get(request.method)
+        if handler is None:
+            return refused([Refusal("UNSUPPORTED")], {"Allow": self._allow})
+        try:
+            name = request.path_params.get("name")
+            if name is not None:
+                access = Access(names.repository(name), ACTIONS_BY_METHOD[request.method])
+                self._context.authorize(request, access)
+            return await handler(request)
+        except OutOfOrder as refusal:
+            # Enough to go on from where the upload is (rows 40 and 41).
+            headers = {"Location": request.scope["path"]} | upload_range(refusal.size_bytes)
+            return refused([refusal], headers)
+        except Refusal as refusal:
+            return refused([refusal])
+        except SeveralRefusals as several:
+            return refused(several.refusals)
+        except Unauthorized as error:
+            headers = {"WWW-Authenticate": error.challenge}
+            return refused([Refusal("UNAUTHORIZED")], headers)
+        except Denied:
+            return refused([Refusal("DENIED")])
+        except OSError as error:
+            _report(error)
+            full = error.errno in _STORAGE_FULL
+            return refused([Refusal("STORAGE_FULL" if full else "UNKNOWN")])
+        except Exception as error:
+            _report(error)
+            return refused([Refusal("UNKNOWN")])
+
+
+def upload_range(size_bytes: int) -> dict[str, str]:
+    """The Range header of an upload; none while it is empty, as ``0-0`` would be one byte."""
+    return {"Range": f"0-{size_bytes - 1}"} if size_bytes else {}
+
+
+def _report(error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    print(text, file=sys.stderr, end="", flush=True)

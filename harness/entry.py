@@ -1,4 +1,4 @@
-"""The entry point that pytest loads everywhere: it adds nothing unless `pytest --pyargs harness` was asked for.
+"""What pytest loads everywhere: it adds nothing unless `pytest --pyargs harness` was asked for.
 
 In a checkout, `harness/conftest.py` brings the plugin; after an installation pytest does not read a
 package's conftest early enough for its options, so this does.

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--target",
         metavar="URL",
-        help="the registry's base URL (default: the bundled reference, started here)",
+        help="the registry's base URL (default: the bundled reference)",
     )
     add("--target-file", metavar="FILE|NAME", help="a target file, or a name from `seatrial targets`")
     add("--profile", default="default", help=f"{', '.join(PROFILES)} (default: %(default)s)")
@@ -244,7 +244,7 @@ def try_property(campaign: Campaign, id_: str, subtests: pytest.Subtests) -> Non
                 pytest.fail(explain(one, campaign.target_option), pytrace=False)
 
 
-# --- scenario files ------------------------------------------------------------------------------------------
+# --- scenario files ---------------------------------------------------------------------------------
 
 
 def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> pytest.Collector | None:

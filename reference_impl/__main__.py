@@ -23,20 +23,41 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=_port, default=5000, help="0: any free one")
     serve.add_argument("--page-size", type=_positive, default=1000, help="entries per listing page")
-    serve.add_argument("--idle-timeout", type=float, default=60.0, metavar="SECONDS",
-                       help="give up on a request body that stops coming")
-    serve.add_argument("--unsafe-no-fsync", action="store_true",
-                       help="do not sync: a power cut may lose what was acknowledged")
+    serve.add_argument(
+        "--idle-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="give up on a request body that stops coming",
+    )
+    serve.add_argument(
+        "--unsafe-no-fsync",
+        action="store_true",
+        help="do not sync: a power cut may lose what was acknowledged",
+    )
 
     collect = commands.add_parser("collect", help="remove content that nothing refers to")
     collect.add_argument("--root", metavar="DIR", required=True)
-    collect.add_argument("--delete-untagged", action="store_true",
-                         help="also delete manifests that no tag, index or subject leads to")
+    collect.add_argument(
+        "--delete-untagged",
+        action="store_true",
+        help="also delete manifests that no tag, index or subject leads to",
+    )
     collect.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    collect.add_argument("--grace", type=float, default=0.0, metavar="SECONDS",
-                         help="keep what was pushed, mounted or looked for this recently")
-    collect.add_argument("--session-age", type=float, default=7 * 86400.0, metavar="SECONDS",
-                         help="forget uploads that got nothing for this long")
+    collect.add_argument(
+        "--grace",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="keep what was pushed, mounted or looked for this recently",
+    )
+    collect.add_argument(
+        "--session-age",
+        type=float,
+        default=7 * 86400.0,
+        metavar="SECONDS",
+        help="forget uploads that got nothing for this long",
+    )
     collect.add_argument("--json", action="store_true", help="end with a summary as JSON")
     collect.add_argument("--unsafe-no-fsync", action="store_true", help="as of serve")
     return parser

@@ -19,8 +19,7 @@ HEAD_TIMEOUT_S = 60.0
 SHUTDOWN_TIMEOUT_S = 3
 
 _HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
 
 

@@ -1,4 +1,4 @@
-"""A whole history: the plan, what its names stand for, what the target promises and can do, and the records."""
+"""A whole history: plan, what its names stand for, what the target promises and can do, and the records."""
 
 from __future__ import annotations
 

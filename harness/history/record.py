@@ -116,7 +116,8 @@ class Control:
     """Something that is no HTTP exchange. ``what``:
 
     ``op.start``, ``op.end`` (``data.ok``: did it do what it says), ``op.held``, ``op.released``;
-    ``start`` / ``started`` / ``kill`` / ``killed`` / ``stop`` / ``stopped`` / ``pause`` / ``continue`` of the registry;
+    ``start`` / ``started`` / ``kill`` / ``killed`` / ``stop`` / ``stopped`` / ``pause`` / ``continue`` of the
+    registry;
     ``collect.start`` (``untagged``, ``online``), ``collect.line`` (``text``), ``collect.end`` (``code``: exit
     status, ``removed``: number of objects it says it removed or ``None``); ``fault.delivered`` and
     ``fault.missed`` (``fault``: cut, hold, kill …; ``why``); ``quiet`` (a quiet point's read-back begins) /

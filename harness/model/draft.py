@@ -193,16 +193,17 @@ class Draft:
         """Append an operation, and return its id.
 
         It waits for the marks in ``after`` and, unless it is to ``race``, for the last operations that
-        touched what it names. A barrier closes the window first.
+        touched what it names. A barrier, or an operation in the lane that stands still, closes the window
+        first.
         """
         op = Operation(id or self.new_id(WORDS.get(do, do)), lane, do, dict(args or {}), (), hold, cut)
         barrier = is_barrier(op)
-        if barrier:
+        if barrier or (self.window is not None and self.window.lane == lane):
             self.close_window()
         marks = list(after)
         wanted = list(self._producers(op, sessions_only=race))
         window = self.window
-        if window is not None and op.id != window.holder:
+        if window is not None:
             marks.append(f"{window.holder}.held")
             wanted = [mark for mark in wanted if mark != window.holder]
         op = replace(op, after=self._prune(lane, (*marks, *wanted)))
@@ -261,13 +262,10 @@ class Draft:
         known = 0
         for mark in op.after:
             known |= self._ended(mark)
-        for implied in (self._last_at(op), self._barrier):
+        for implied in (self._last_in_lane.get(op.lane), self._barrier):
             if implied is not None:
                 known |= self._ended(implied)
         return known
-
-    def _last_at(self, op: Operation) -> str | None:
-        return self._last_in_lane.get(op.lane)
 
     def _prune(self, lane: Lane, marks: Iterable[str]) -> tuple[str, ...]:
         """The marks that neither the lane, a barrier nor another mark implies, in order."""

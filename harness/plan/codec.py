@@ -13,10 +13,10 @@ Version 1 looks like this::
     put     = { lane = 1, do = "manifest.put", repo = "r", layers = ["layer"], after = ["collect.held"] }
     pull    = { lane = 1, do = "image.pull", repo = "r", manifest = "put", after = ["collect"] }
 
-The order of ``[ops]`` is the order of the plan. Without ``lane`` a client's operation is in lane 1, another in
-the lane of its actor. What a blob or a manifest is stands on the first ``blob.push`` or ``manifest.put`` that
-makes it, or, for what none of them makes, in the tables ``[blobs]`` and ``[manifests]``; names without a
-definition have the default one.
+The order of ``[ops]`` is the order of the plan. Without ``lane`` a client's operation is in lane 1, another
+in the lane of its actor. What a blob or a manifest is stands on the first ``blob.push`` or ``manifest.put``
+that makes it, or, for what none of them makes, in the tables ``[blobs]`` and ``[manifests]``; names without
+a definition have the default one.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Expect:
 @dataclass(frozen=True)
 class Scenario:
     """A plan that is kept. ``needs``: the controls and abilities without which it cannot be replayed.
-    ``about``: one line, which real defect it stands for, and the source. ``rate``: how often it failed when it
-    was found, ``"10/10"``. ``seed``: of the run that found it."""
+    ``about``: one line, which real defect it stands for, and the source. ``rate``: how often it failed when
+    it was found, ``"10/10"``. ``seed``: of the run that found it."""
 
     title: str
     plan: Plan
@@ -127,10 +127,9 @@ class _Reader:
             raise self.error(self.line_of("", "seatrial"), problem)
         for key, value in data.items():
             self.value(self.line_of("", key), "the file", key, value, TOP)
-        for key in ("title", "ops"):
+        for key, example in (("title", 'title = "…"'), ("ops", "[ops] with a line for each operation")):
             if not data.get(key):
-                example = '`title = "…"`' if key == "title" else "`[ops]` with one line for each operation"
-                raise self.error(self.line_of("", key), f"{key!r} is missing; add {example}")
+                raise self.error(self.line_of("", key), f"`{key}` is missing; add {example}")
         plan = self.plan(data)
         return Scenario(
             title=data["title"],

@@ -48,7 +48,8 @@ class BlobSpec:
 @dataclass(frozen=True, slots=True)
 class ManifestSpec:
     """What a manifest says. ``config`` defaults to the first layer. ``docker`` uses Docker's media types.
-    With neither, the config is the blob `EMPTY_JSON`. ``type`` is the artifact type; ``annotations`` a number of annotations; ``pad_bytes`` makes it larger."""
+    With neither, the config is the blob `EMPTY_JSON`. ``type`` is the artifact type; ``annotations`` a
+    number of annotations; ``pad_bytes`` makes it larger."""
 
     kind: ManifestKind = "image"
     config: str | None = None
@@ -72,7 +73,7 @@ class ManifestSpec:
 
 @dataclass(frozen=True)
 class Symbols:
-    """Everything that a plan's symbolic names stand for in one execution: a pure function of plan and salt."""
+    """Everything that a plan's symbolic names stand for in one execution: follows from plan and salt."""
 
     salt: str
     prefix: str

@@ -1,8 +1,8 @@
 """What an operation can do: the table that the codec, the executor, the machines and the documentation share.
 
 One row for each kind. An argument is required where its name ends in ``!``; its type follows after the
-colon: ``str``, ``int``, ``bool``, ``strs``, ``ints``, ``a|b|c`` (one of these), or the name of a symbol space:
-``repo``, ``blob``, ``blobs``, ``manifest``, ``manifests``, ``upload``, ``tag``.
+colon: ``str``, ``int``, ``bool``, ``strs``, ``ints``, ``a|b|c`` (one of these), or a symbol space: ``repo``,
+``blob``, ``blobs``, ``manifest``, ``manifests``, ``upload``, ``tag``.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ KINDS: dict[str, Kind] = {
             "blob.push",
             "client",
             _args("repo!:repo blob!:blob way:post|put|chunked|stream chunks:ints recover:bool declare:blob"),
-            "push a blob: one POST; POST then PUT; POST, PATCH with Content-Range for each chunk, PUT; or POST,"
-            " one PATCH without Content-Range, PUT. `chunks` are sizes in bytes, the rest goes last. `recover`:"
-            " after a cut, ask the status and go on from there. `declare` another blob's digest: must be"
-            " refused",
+            "push a blob: one POST; POST then PUT; POST, a PATCH with Content-Range for each chunk, PUT; or"
+            " POST, one PATCH without Content-Range, PUT. `chunks` are sizes in bytes, the rest goes last."
+            " `recover`: after a cut, ask the status and go on from there. `declare` another blob's digest:"
+            " must be refused",
         ),
         Kind(
             "blob.mount",
@@ -156,7 +156,7 @@ KINDS: dict[str, Kind] = {
             "request",
             "client",
             _args("case!:str repo:repo blob:blob manifest:manifest tag:tag upload:upload a:str b:str n:int"),
-            "one request of the protocol table (harness/checkers/protocol/cases.py): the case names the request"
+            "one request of the protocol table (`checkers/protocol/cases.py`): the case names the request"
             " and the answers that are allowed",
         ),
         Kind(

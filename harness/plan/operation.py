@@ -45,8 +45,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The operation stands still at ``place`` (of an exchange) or at the ``nth`` line that matches the regular
-    expression ``line`` (of a collector), until the mark ``until`` is reached: ``"x"`` is the end of operation
+    """The operation stands still at ``place`` (of an exchange) or at the ``nth`` line (of a collector) that
+    matches the regular expression ``line``, until the mark ``until`` is reached: ``"x"`` is the end of operation
     ``x``, ``"x.held"`` its hold. Exactly one of ``place`` and ``line`` is set."""
 
     until: str

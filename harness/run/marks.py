@@ -31,7 +31,7 @@ class Marks:
             self._change.notify_all()
 
     def wait(self, marks: Iterable[str], limit_s: float) -> str | None:
-        """Until all are reached. Returns the first that was still missing when the limit ran out, or `None`."""
+        """Until all are reached. Returns the first that was missing when the limit ran out, or `None`."""
         wanted = tuple(marks)
         deadline = time.monotonic() + limit_s
         with self._change:

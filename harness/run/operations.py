@@ -39,6 +39,11 @@ class Job:
         return range(max(1, int(self.op.get("times", 1))))
 
 
+def _each(job: Job, send: Callable[[int], Exchange]) -> bool:
+    """Send as often as the operation says, whatever comes of it; whether all went well."""
+    return all([_ok(send(number)) for number in job.times()])  # noqa: C419 - every one is sent
+
+
 def _ok(exchange: Exchange | None) -> bool:
     return exchange is not None and exchange.outcome == "ok"
 
@@ -136,7 +141,7 @@ def _blob(method: str) -> Callable[[Job], bool]:
         name = str(job.op["blob"])
         extra = {key: job.op[key] for key in ("first", "last") if key in job.op.args}
         digest = job.symbols.blob_digest(name)
-        return all([_ok(job.call.blob(method, job.repo, digest, name=name, **extra)) for _ in job.times()])
+        return _each(job, lambda _: job.call.blob(method, job.repo, digest, name=name, **extra))
 
     return run
 
@@ -181,12 +186,8 @@ def manifest_put(job: Job) -> bool:
     if "with" in job.op.args:
         names.append(str(job.op["with"]))
     tags = tuple(job.op.get("tags", ()))
-    return all(
-        [
-            _ok(job.call.put_manifest(job.repo, names[i % len(names)], tag=job.op.get("tag"), tags=tags))
-            for i in job.times()
-        ]
-    )
+    tag = job.op.get("tag")
+    return _each(job, lambda i: job.call.put_manifest(job.repo, names[i % len(names)], tag=tag, tags=tags))
 
 
 def _which(job: Job) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _manifest(method: str) -> Callable[[Job], bool]:
     def run(job: Job) -> bool:
         which = _which(job)
         accept = job.op.get("accept")
-        return all([_ok(job.call.manifest(method, job.repo, accept=accept, **which)) for _ in job.times()])
+        return _each(job, lambda _: job.call.manifest(method, job.repo, accept=accept, **which))
 
     return run
 
@@ -261,7 +262,7 @@ def request(job: Job) -> bool:
     case = CASES[job.op["case"]]
     location = job.shared.locations.get(str(job.op.get("upload", "")))
     made = render(case, job.op, job.symbols, location)
-    about = {k: v for k, v in job.op.args.items()}
+    about = dict(job.op.args)
     body = BytesOf(made.body) if made.body is not None else None
     target = made.target if "://" in made.target else job.call.url(made.target)
     job.call.send(

@@ -72,7 +72,8 @@ class Options:
             self.namespace,
         ):
             raise OptionError(
-                f"--namespace {self.namespace!r} is no repository name; use lower-case letters and digits, such as `seatrial` or `team/trials`"
+                f"--namespace {self.namespace!r} is no repository name;"
+                " use lower-case letters and digits, such as `seatrial` or `team/trials`"
             )
         promised(Promises(), self.promises)
         return self

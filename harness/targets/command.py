@@ -21,6 +21,7 @@ from harness.targets import lockstep
 from harness.targets.base import Collected, LineGate, TargetError
 from harness.targets.description import Description
 from harness.targets.host import LOOPBACK, Port, WorkFolder, empty, status_of
+from harness.targets.nursery import Nursery, NurseryError
 from harness.targets.process import POLL_S, Child, Process, end, kill, stopped
 from harness.targets.reaper import kill_group
 
@@ -51,6 +52,7 @@ class CommandTarget:
         self._folder: WorkFolder | None = None
         self._port: Port | None = None
         self._collectors: set[int] = set()
+        self._nursery: Nursery | None = None
 
     # --- what it is
 
@@ -113,6 +115,7 @@ class CommandTarget:
             self._folder = WorkFolder()
             try:
                 self._wipe()
+                self._open_nursery()
                 self._first_start()
             except OSError as error:
                 self.close()
@@ -127,6 +130,7 @@ class CommandTarget:
                 kill_group(pid)
             with suppress(TargetError):
                 self.kill()
+            self._close_nursery()
             if self._folder is not None:
                 self._folder.close()
                 self._folder = None
@@ -224,6 +228,7 @@ class CommandTarget:
                     limit_s=collector.limit_s,
                     gate=gate,
                     started=started,
+                    spawn=self._spawn,
                 )
         finally:
             self._collectors.discard(pid)
@@ -270,9 +275,30 @@ class CommandTarget:
         env = self._environment()
         self._find_command(argv, env)
         try:
-            self._process = Child(argv, env, self._work, self._log_file)
+            with self._log_file.open("ab") as log:
+                self._process = self._spawn(argv, env, self._work, log.fileno(), log.fileno())
         except OSError as error:
             raise TargetError(f"{self.name}: {argv[0]!r} cannot be started: {error.strerror}") from None
+
+    def _spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> Process:
+        """Start a process through the nursery where there is one, else plainly."""
+        if self._nursery is not None:
+            try:
+                return self._nursery.spawn(argv, env, cwd, out, err)
+            except NurseryError:
+                self._close_nursery()
+        return Child(argv, env, cwd, out, err)
+
+    def _open_nursery(self) -> None:
+        modules = self._description.preload
+        if modules and self._nursery is None:
+            with suppress(NurseryError):
+                self._nursery = Nursery(modules, self._environment(), self._work)
+
+    def _close_nursery(self) -> None:
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
 
     def _await_answer(self) -> None:
         assert self._process is not None

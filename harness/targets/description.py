@@ -41,7 +41,8 @@ class Description:
     folder), ``{work}`` (the folder around it), ``{config}`` (the first of ``files``), ``{python}`` (this
     interpreter) and ``{packages}`` (the folder that seatrial's packages are in). ``files`` are written into
     the work folder, ``folders`` made in the storage folder, before the start. ``inherit`` names environment
-    variables to pass on. ``preload``: ``module:function`` of a Python server, see `harness.targets.nursery`.
+    variables to pass on. ``preload``: modules of a Python server started as
+    ``{python} -m …``, see `harness.targets.nursery`.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Description:
     health: str = "/v2/"
     env: Mapping[str, str] = field(default_factory=dict)
     inherit: tuple[str, ...] = ()
-    preload: str = ""
+    preload: tuple[str, ...] = ()
     limit_s: float = 20.0
     stop_limit_s: float = 10.0
     files: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +76,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "health": _LINE,
         "env": _TABLE,
         "inherit": _STRINGS,
-        "preload": _LINE,
+        "preload": _STRINGS,
         "limit_s": _SECONDS,
         "stop_limit_s": _SECONDS,
     },
@@ -144,7 +145,7 @@ def parse_description(text: str, name: str, source: str) -> Description:
         health=serve.get("health", "/v2/"),
         env=serve.get("env", {}),
         inherit=tuple(serve.get("inherit", ())),
-        preload=serve.get("preload", ""),
+        preload=tuple(serve.get("preload", ())),
         limit_s=float(serve.get("limit_s", 20.0)),
         stop_limit_s=float(serve.get("stop_limit_s", 10.0)),
         files=files,

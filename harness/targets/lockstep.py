@@ -13,17 +13,15 @@ import ctypes
 import fcntl
 import os
 import select
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from harness.targets.base import LineGate, TargetError
-from harness.targets.process import clear_group
-from harness.targets.reaper import REAPER, kill_group
+from harness.targets.process import Child, Process, Spawn, kill
 
 Guarantee = Literal["exact", "one line", "one page"]
 """How far a collector can run ahead of a held line: up to the write of the next line (``exact``), of the one
@@ -32,7 +30,6 @@ after it (``one line``), or as far as one page of output reaches (``one page``).
 _SLICE_MS = 20
 _READ_BYTES = 1 << 16
 _SPLICE_F_NONBLOCK = 2
-_KILL_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +65,8 @@ class Pipe:
         self._copy = os.pipe() if self.guarantee == "exact" else None
 
     def look(self) -> bytes:
-        """What is in the pipe, left there when the guarantee is ``exact``; empty at its end. Only when the pipe
-        is readable."""
+        """What is in the pipe, left there where the guarantee is ``exact``; empty at its end. Only when
+        there is something to read."""
         if self._copy is None or self._tee is None:
             return os.read(self.read_end, _READ_BYTES)
         copied = self._tee(self.read_end, self._copy[1], _READ_BYTES, _SPLICE_F_NONBLOCK)
@@ -103,31 +100,23 @@ def run(
     limit_s: float,
     gate: LineGate | None = None,
     started: Callable[[int], None] | None = None,
+    spawn: Spawn = Child,
 ) -> Printed:
     """Run a collector to its end; without a gate it runs freely.
 
     The limit counts the collector's own time, not the time that the gate took; when it runs out, the
     collector's process group is killed. `started` is told its process id. `stderr` is a file, readable from
-    its beginning. Raises `TargetError` when the command cannot be started, and, after a kill, whatever the gate
-    raises.
+    its beginning. Raises `TargetError` when the command cannot be started, and, after a kill, whatever the
+    gate raises.
     """
     with ExitStack() as stack:
         pipe = Pipe()
         stack.callback(pipe.close)
         try:
-            process = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=pipe.write_end,
-                stderr=stderr,
-                start_new_session=True,
-            )
+            process = spawn(argv, env, cwd, pipe.write_end, stderr.fileno())
         except OSError as error:
             raise TargetError(f"the collector {argv[0]!r} cannot be started: {error.strerror}") from None
-        stack.callback(_end, process)
-        REAPER.watch_process(process.pid)
+        stack.callback(kill, process)
         pipe.close_write()
         if started is not None:
             started(process.pid)
@@ -138,19 +127,17 @@ def run(
             if gate is not None:
                 with clock.stopped():
                     gate(line)
-        try:
-            code = process.wait(max(clock.left_s(), 0.0))
-        except subprocess.TimeoutExpired:
+        if process.wait(max(clock.left_s(), 0.0)) is None:
             clock.ran_out = True
-        if clock.ran_out:
-            kill_group(process.pid)
-            code = process.wait(_KILL_LIMIT_S)
+        kill(process)
+        code = process.code()
+        assert code is not None
         stderr.seek(0)
         err = stderr.read().decode(errors="replace").splitlines()
         return Printed(code, tuple(out), tuple(err), clock.ran_out)
 
 
-def _lines(pipe: Pipe, process: subprocess.Popen[bytes], clock: _Clock) -> Iterator[str]:
+def _lines(pipe: Pipe, process: Process, clock: _Clock) -> Iterator[str]:
     """Lines as they come; a line that is being yielded is still in the pipe."""
     rest = b""
     poller = select.poll()
@@ -161,7 +148,7 @@ def _lines(pipe: Pipe, process: subprocess.Popen[bytes], clock: _Clock) -> Itera
             # A grandchild may keep the pipe open after the collector's end.
             if ended:
                 break
-            ended = process.poll() is not None
+            ended = process.code() is not None
             if clock.left_s() <= 0:
                 clock.ran_out = True
                 break
@@ -199,15 +186,6 @@ class _Clock:
 
     def __exit__(self, *_: object) -> None:
         self._end += time.monotonic() - self._since
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        kill_group(process.pid)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_KILL_LIMIT_S)
-        clear_group(process.pid)
-    REAPER.forget_process(process.pid)
 
 
 def _tee() -> Callable[[int, int, int, int], int] | None:

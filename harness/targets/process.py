@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,20 +32,24 @@ class Process(Protocol):
         ...
 
 
+Spawn = Callable[[Sequence[str], Mapping[str, str], Path, int, int], Process]
+"""Starts a process: arguments, environment, working folder, file descriptors of output and error. Raises
+`OSError`."""
+
+
 class Child:
     """A process started with fork and exec."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path) -> None:
-        with log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> None:
+        self._popen = subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
         self._cleared = False
         REAPER.watch_process(self.pid)
 
@@ -88,7 +92,7 @@ def kill(process: Process) -> None:
 
 
 def clear_group(pid: int) -> None:
-    """End what is left of a group right after its leader was waited for: later the number may be another's."""
+    """End what is left of a group right after its leader was waited for (later the number may be reused)."""
     limit = time.monotonic() + REAP_LIMIT_S
     while _group_alive(pid) and time.monotonic() < limit:
         kill_group(pid)

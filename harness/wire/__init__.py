@@ -8,6 +8,7 @@ from harness.wire.client import Client, Reply
 from harness.wire.credentials import BadCredentials, Credentials, load_credentials
 from harness.wire.message import Answer, Limits, Request, Source, Stop, bytes_source
 from harness.wire.tls import BadTls, Tls
+from harness.wire.transport import WireTransport
 from harness.wire.url import BadUrl, Url, parse_base, parse_url
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Stop",
     "Tls",
     "Url",
+    "WireTransport",
     "bytes_source",
     "load_credentials",
     "parse_base",

@@ -36,10 +36,9 @@ class _Token:
 class Authenticator:
     """Credentials for one registry, and the tokens they bought; shared between threads.
 
-    A token is known by (realm, service, scope). It also remembers which token a kind of request (read, write,
-    delete; the repository; the one mounted from) was answered with, so that only the first such request meets a
-    401: cuts and holds then fall into the request itself.
-    """
+    A token is known by (realm, service, scope). It also remembers which token a kind of request
+    (read, write, delete; the repository; the one mounted from) was answered with, so that only the
+    first such request meets a 401: cuts and holds then fall into the request itself."""
 
     def __init__(
         self, credentials: Credentials | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -53,7 +52,8 @@ class Authenticator:
         self._basic: set[tuple[str, str, int]] = set()
 
     def header(self, method: str, url: Url) -> str | None:
-        """The Authorization to send without being asked, as far as one is known that has not run out."""
+        """The Authorization to send without being asked, as far as one is known that has not run
+        out."""
         if not self._granted and not self._basic:
             return None
         with self._lock:
@@ -67,8 +67,9 @@ class Authenticator:
     def answer(
         self, method: str, url: Url, headers: Headers, used: str | None, fetch: Fetch
     ) -> tuple[str | None, str]:
-        """The Authorization to try after a 401 with these headers, or ``None`` and a line that says why not.
-        ``used`` is what was sent and refused; ``fetch`` sends a request to a token server."""
+        """The Authorization to try after a 401 with these headers, or ``None`` and a line that says
+        why not. ``used`` is what was sent and refused; ``fetch`` sends a request to a token
+        server."""
         challenges = parse_challenges([value for name, value in headers if name == "www-authenticate"])
         why = "401 without a challenge of type Basic or Bearer"
         for challenge in challenges:
@@ -150,7 +151,10 @@ def _read_token(text: bytes | None, asked_s: float, server: str) -> tuple[_Token
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         return None, f"401, and {server} answers without a usable token"
     lifetime = said.get("expires_in")
-    lifetime_s = float(lifetime) if type(lifetime) in (int, float) else LIFETIME_DEFAULT_S
+    if isinstance(lifetime, int | float) and not isinstance(lifetime, bool):
+        lifetime_s = float(lifetime)
+    else:
+        lifetime_s = LIFETIME_DEFAULT_S
     # Not used in its last moments: it would run out under way.
     good_s = lifetime_s - min(_MARGIN_S_MAX, lifetime_s / 10)
     return _Token(f"Bearer {value}", asked_s + good_s), ""

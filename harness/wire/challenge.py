@@ -16,14 +16,16 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge: its scheme and the names of its parameters in lower case, the values unquoted."""
+    """One challenge: its scheme and the names of its parameters in lower case, the values
+    unquoted."""
 
     scheme: str
     parameters: dict[str, str] = field(default_factory=dict)
 
 
 def parse_challenges(fields: Iterable[str]) -> list[Challenge]:
-    """The challenges of all fields in order. What cannot be read ends its field; what came before it counts."""
+    """The challenges of all fields in order. What cannot be read ends its field; what came before
+    it counts."""
     found: list[Challenge] = []
     for text in fields:
         position = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.wire.auth import Authenticator, Credentials
+from harness.wire.auth import Authenticator
+from harness.wire.credentials import Credentials
 from harness.wire.exchange import Exchange
 from harness.wire.message import Answer, Broken, Headers, Limits, Request, Stop, first
 from harness.wire.protocol import request_head
@@ -26,11 +26,11 @@ Origin = tuple[str, str, int]
 
 
 class Client:
-    """One lane's client; one request at a time. Another thread may only call `close`: the request under way then
-    ends with the error ``stopped``, and so does every later one.
+    """One lane's client; one request at a time. Another thread may only call `close`: the request
+    under way then ends with the error ``stopped``, and so does every later one.
 
-    ``base_url`` is a scheme, a host and a port. ``credentials`` is short for an ``authenticator`` of its own; one
-    that is shared between clients spares token requests. Raises `BadUrl`, `BadTls`.
+    ``base_url`` is a scheme, a host and a port. ``credentials`` is short for an ``authenticator``
+    of its own; one that is shared between clients spares token requests. Raises `BadUrl`, `BadTls`.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Client:
         self._closed = False
 
     def send(self, request: Request) -> Answer:
-        """Carry out one request, redirects and challenges included. Never raises for what the peer does; raises
-        what a stop, a sink or a source raises, and `ValueError` where a source gives another number of bytes
-        than it says."""
+        """Carry out one request, redirects and challenges included. Never raises for what the peer
+        does; raises what a stop, a sink or a source raises, and `ValueError` where a source gives
+        another number of bytes than it says."""
         reply = self.open(request)
         sink = request.sink
         for piece in reply.pieces():
@@ -63,8 +63,8 @@ class Client:
         return reply.finish()
 
     def open(self, request: Request) -> Reply:
-        """As `send`, up to the head of the final answer; the body is then pulled from the `Reply`, which must be
-        finished before the next request."""
+        """As `send`, up to the head of the final answer; the body is then pulled from the `Reply`,
+        which must be finished before the next request."""
         reply = Reply(self)
         try:
             url = resolve(self.base, request.target)
@@ -146,7 +146,8 @@ class Client:
             reached = len(reply.reached)
             exchange = self._start(reply, stream, url, request, head)
             broken = exchange.broken
-            # RFC 9112 section 9.3.1, RFC 9110 section 9.2.2: the server closed while our request was under way.
+            # RFC 9112 section 9.3.1, RFC 9110 section 9.2.2: the server closed while our request
+            # was under way.
             stale = broken is not None and broken.error in ("closed", "reset")
             if not stale or exchange.received_bytes or request.method not in _SAFE or self._closed:
                 return exchange
@@ -154,9 +155,7 @@ class Client:
                 return exchange
         return self._start(reply, self._connect(url), url, request, head)
 
-    def _start(
-        self, reply: Reply, stream: Stream, url: Url, request: Request, head: bytes
-    ) -> Exchange:
+    def _start(self, reply: Reply, stream: Stream, url: Url, request: Request, head: bytes) -> Exchange:
         self._active = stream
         if self._closed:
             stream.close()
@@ -207,7 +206,8 @@ class Client:
 
 
 class Reply:
-    """The final answer of a request while its body is still to be read: all of `pieces`, then `finish`."""
+    """The final answer of a request while its body is still to be read: all of `pieces`, then
+    `finish`."""
 
     __slots__ = ("_broken", "_client", "challenges", "exchange", "origin", "reached", "redirects")
 

@@ -38,15 +38,16 @@ def load_credentials(
     *,
     environment: Mapping[str, str] = os.environ,
 ) -> Credentials | None:
-    """Those given, else SEATRIAL_USERNAME and SEATRIAL_PASSWORD, else Docker's for the host of ``url``, else
-    ``None``. Raises `BadCredentials`."""
+    """Those given, else SEATRIAL_USERNAME and SEATRIAL_PASSWORD, else Docker's for the host of
+    ``url``, else ``None``. Raises `BadCredentials`."""
     if username is not None or password is not None:
         return _pair(username, password, "--username", "--password")
     return from_environment(environment) or from_docker(url, environment=environment)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Credentials | None:
-    """SEATRIAL_USERNAME and SEATRIAL_PASSWORD; ``None`` where neither is set. Raises `BadCredentials`."""
+    """SEATRIAL_USERNAME and SEATRIAL_PASSWORD; ``None`` where neither is set. Raises
+    `BadCredentials`."""
     username = environment.get("SEATRIAL_USERNAME") or None
     password = environment.get("SEATRIAL_PASSWORD") or None
     if username is None and password is None:
@@ -57,9 +58,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Credentials
 def from_docker(
     url: Url, path: Path | None = None, *, environment: Mapping[str, str] = os.environ
 ) -> Credentials | None:
-    """The entry for the host of ``url`` under ``auths`` of Docker's config.json (in DOCKER_CONFIG, else in
-    ~/.docker); ``None`` where there is no file or no entry. Credential helpers are not run: where only one of
-    them knows the password, this raises `BadCredentials`."""
+    """The entry for the host of ``url`` under ``auths`` of Docker's config.json (in DOCKER_CONFIG,
+    else in ~/.docker); ``None`` where there is no file or no entry. Credential helpers are not run:
+    where only one of them knows the password, this raises `BadCredentials`."""
     if path is None:
         folder = environment.get("DOCKER_CONFIG")
         path = (Path(folder) if folder else Path.home() / ".docker") / "config.json"
@@ -98,7 +99,8 @@ def _pair(username: str | None, password: str | None, first: str, second: str) -
 
 
 def _entry(table: Any, url: Url) -> tuple[bool, Any]:
-    """Whether a table of config.json has the host of ``url``, in any of its spellings, and what it says."""
+    """Whether a table of config.json has the host of ``url``, in any of its spellings, and what it
+    says."""
     if not isinstance(table, dict):
         return False, None
     names = {url.authority, f"{url.authority}:{url.port}" if ":" not in url.authority else url.authority}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from harness.wire.message import PIECE_BYTES_MAX, Answer, Broken, Limits, Request, Stop
+from harness.wire.message import PIECE_BYTES_MAX, SIZE_UNKNOWN, Answer, Broken, Limits, Request, Stop
 from harness.wire.protocol import AnswerReader
 from harness.wire.stream import Stream
 
@@ -22,18 +22,33 @@ class _Enough(Exception):
 
 
 class Exchange:
-    """In this order: ``begin`` sends, and reads up to the end of the answer's head; ``pieces`` gives the body;
-    ``settle`` decides about the connection; ``answer`` sums up.
+    """In this order: ``begin`` sends, and reads up to the end of the answer's head; ``pieces``
+    gives the body; ``settle`` decides about the connection; ``answer`` sums up.
 
-    None of them raises for what the peer does: ``status`` stays ``None``, the pieces end, the answer says why.
-    ``reached`` collects the stops that acted, over the exchanges of one ``Client.send``.
-    """
+    None of them raises for what the peer does: ``status`` stays ``None``, the pieces end, the
+    answer says why. ``reached`` collects the stops that acted, over the exchanges of one
+    ``Client.send``."""
 
     __slots__ = (
-        "_broken", "_deadline_s", "_digests", "_early", "_limits", "_piece", "_reader", "_request",
-        "_sent_all", "_stops", "_text", "_whole", "reached", "received_bytes", "reusable",
-        "sent_bytes", "size_bytes", "stream", "note",
-    )  # fmt: skip
+        "_broken",
+        "_deadline_s",
+        "_digests",
+        "_early",
+        "_limits",
+        "_piece",
+        "_reader",
+        "_request",
+        "_sent_all",
+        "_stops",
+        "_text",
+        "_whole",
+        "note",
+        "reached",
+        "received_bytes",
+        "sent_bytes",
+        "size_bytes",
+        "stream",
+    )
 
     def __init__(self, stream: Stream, request: Request, limits: Limits, reached: list[Stop]) -> None:
         self.stream = stream
@@ -90,7 +105,8 @@ class Exchange:
             except TimeoutError:
                 raise self._timeout("to take more of the request") from None
             except OSError as error:
-                # A server that refuses a body answers and closes; the answer may still be in our kernel.
+                # A server that refuses a body answers and closes; the answer may still be in our
+                # kernel.
                 self._note_send_error(error)
             while self._reader.status is None:
                 self._piece = self._more()
@@ -122,7 +138,8 @@ class Exchange:
                 self.stream.close()
 
     def settle(self) -> bool:
-        """After the last piece: whether the connection can carry another exchange. Otherwise it is closed."""
+        """After the last piece: whether the connection can carry another exchange. Otherwise it is
+        closed."""
         request = self._request
         reusable = (
             self._whole
@@ -165,7 +182,7 @@ class Exchange:
                 self._push(head)
                 self._sent_all = True
                 return
-            if body.size_bytes <= JOIN_BYTES_MAX:
+            if 0 <= body.size_bytes <= JOIN_BYTES_MAX:
                 self._send_joined(head, b"".join(body.chunks()))
                 return
             self._push(head)
@@ -195,7 +212,7 @@ class Exchange:
             if not chunk:
                 continue
             total += len(chunk)
-            if total > size_bytes:
+            if total > size_bytes >= 0:
                 self._check_size(total)
             if chunked:
                 self._push(b"%x\r\n" % len(chunk))
@@ -217,7 +234,7 @@ class Exchange:
     def _check_size(self, size_bytes: int) -> None:
         body = self._request.body
         assert body is not None
-        if size_bytes != body.size_bytes:
+        if size_bytes != body.size_bytes != SIZE_UNKNOWN:
             raise ValueError(
                 f"the body's source says {body.size_bytes} bytes and gives {size_bytes} or more"
                 if size_bytes > body.size_bytes
@@ -230,8 +247,9 @@ class Exchange:
             self.stream.end_sending()
 
     def _push_with_stops(self, part: str, data: bytes) -> None:
-        """Send all of ``data`` and act at each stop in it. A stop at its very end acts in the next part's turn
-        where ``part`` is the body (a chunk's framing may follow), at once where it is the head."""
+        """Send all of ``data`` and act at each stop in it. A stop at its very end acts in the next
+        part's turn where ``part`` is the body (a chunk's framing may follow), at once where it is
+        the head."""
         assert self._stops is not None
         stops = self._stops[part]
         base = self.sent_bytes if part == "body" else 0
@@ -277,7 +295,9 @@ class Exchange:
         except OSError:
             self._early = None
         if not self._early:
-            raise Broken("reset", f"the connection broke after {self.sent_bytes} bytes of body: {error.strerror}")
+            raise Broken(
+                "reset", f"the connection broke after {self.sent_bytes} bytes of body: {error.strerror}"
+            )
 
     # -- receiving
 

@@ -13,9 +13,13 @@ PIECE_BYTES_MAX = 1 << 20
 """No piece of a body that passes through this package is larger."""
 
 
+SIZE_UNKNOWN = -1
+
+
 class Source(Protocol):
-    """A request body, perhaps of gigabytes. ``chunks`` can be called again (after a 401, say) and then gives
-    the same bytes; together they are ``size_bytes`` long."""
+    """A request body, perhaps of gigabytes. ``chunks`` can be called again (after a 401, say) and
+    then gives the same bytes; together they are ``size_bytes`` long (`SIZE_UNKNOWN` where only the
+    end will tell: such a body has to go out chunked)."""
 
     @property
     def size_bytes(self) -> int: ...
@@ -47,18 +51,18 @@ def bytes_source(data: bytes) -> Source:
 class Stop:
     """A place in one exchange where something happens.
 
-    ``act`` is called when exactly ``at_bytes`` bytes of ``part`` were sent or received (0: before the first).
-    ``head`` counts the bytes of the request's head, ``body`` the content of its body (the framing of a chunked
-    body does not count: the cut falls inside a chunk, or before the CRLF that ends it), ``answer`` everything
-    that comes back, as it is on the wire. A place beyond the end is never reached.
+    ``act`` is called when exactly ``at_bytes`` bytes of ``part`` were sent or received (0: before
+    the first). ``head`` counts the bytes of the request's head, ``body`` the content of its body
+    (the framing of a chunked body does not count: the cut falls inside a chunk, or before the CRLF
+    that ends it), ``answer`` everything that comes back, as it is on the wire. A place beyond the
+    end is never reached.
 
-    ``act`` may block, that is a hold; its time counts towards no limit. It returns how to go on: ``go``,
-    ``close`` (FIN), ``reset`` (RST), or ``half``: send nothing more, end our direction and read the answer.
-    What it raises comes out of ``Client.send``.
+    ``act`` may block, that is a hold; its time counts towards no limit. It returns how to go on:
+    ``go``, ``close`` (FIN), ``reset`` (RST), or ``half``: send nothing more, end our direction and
+    read the answer. What it raises comes out of ``Client.send``.
 
-    Each stop acts at most once in a ``Client.send``, in the first round trip that reaches it: a first 401 or
-    a redirect is a round trip too.
-    """
+    Each stop acts at most once in a ``Client.send``, in the first round trip that reaches it: a
+    first 401 or a redirect is a round trip too."""
 
     part: Literal["head", "body", "answer"]
     at_bytes: int
@@ -69,17 +73,18 @@ class Stop:
 class Request:
     """One request.
 
-    ``target`` is an absolute URL, or an origin-form (``/path?query``) on the client's base URL. ``Host``,
-    ``User-Agent``, the framing and ``Authorization`` are added where ``headers`` does not hold them.
+    ``target`` is an absolute URL, or an origin-form (``/path?query``) on the client's base URL.
+    ``Host``, ``User-Agent``, the framing and ``Authorization`` are added where ``headers`` does not
+    hold them.
 
     ``follow``: GET and HEAD follow redirects, at most five, never in a circle, and never with
-    ``Authorization`` or ``Cookie`` to another origin. ``sink`` gets the body of the final answer, decoded,
-    piece by piece. ``keep_text_bytes``: `Answer.text` keeps a body that is not longer.
+    ``Authorization`` or ``Cookie`` to another origin. ``sink`` gets the body of the final answer,
+    decoded, piece by piece. ``keep_text_bytes``: `Answer.text` keeps a body that is not longer.
 
-    ``declared_length`` is sent as Content-Length though the body differs; where it promises more than the body
-    holds, our direction is ended after the body, and the connection is closed afterwards in any case.
-    ``raw_head`` is sent in place of the head, byte for byte; the connection is not kept.
-    ``digests``: which of ``sha256`` and ``sha512`` to compute over the answer's body.
+    ``declared_length`` is sent as Content-Length though the body differs; where it promises more
+    than the body holds, our direction is ended after the body, and the connection is closed
+    afterwards in any case. ``raw_head`` is sent in place of the head, byte for byte; the connection
+    is not kept. ``digests``: which of ``sha256`` and ``sha512`` to compute over the answer's body.
     """
 
     method: str
@@ -98,10 +103,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how large. ``connect_s``: until connected, TLS included. ``answer_s``: idle, the longest
-    wait for the next byte to move in either direction. ``exchange_s``: one round trip from its first byte to
-    its last, however steadily bytes trickle. ``head_bytes``: the answer's head, 1xx included.
-    ``body_bytes``: the answer's body, ``None`` for any length."""
+    """How long and how large. ``connect_s``: until connected, TLS included. ``answer_s``: idle, the
+    longest wait for the next byte to move in either direction. ``exchange_s``: one round trip from
+    its first byte to its last, however steadily bytes trickle. ``head_bytes``: the answer's head,
+    1xx included. ``body_bytes``: the answer's body, ``None`` for any length."""
 
     connect_s: float = 5.0
     answer_s: float = 20.0
@@ -114,10 +119,10 @@ class Limits:
 class Answer:
     """What came back. Always returned, whatever the peer does.
 
-    ``status`` is ``None`` where no whole head arrived. ``headers``: names in lower case, order kept.
-    ``size_bytes``, ``sha256``, ``sha512``, ``text``: the body as far as it arrived; a digest is ``""`` where
-    it was not asked for or where there can be no body (HEAD, 204, 304, no status); ``text`` is ``None`` where
-    the body was longer than asked for.
+    ``status`` is ``None`` where no whole head arrived. ``headers``: names in lower case, order
+    kept. ``size_bytes``, ``sha256``, ``sha512``, ``text``: the body as far as it arrived; a digest
+    is ``""`` where it was not asked for or where there can be no body (HEAD, 204, 304, no status);
+    ``text`` is ``None`` where the body was longer than asked for.
 
     ``error`` is ``None``, or why this is not a complete answer:
 
@@ -138,10 +143,9 @@ class Answer:
     stopped            the client was closed by another thread
     ================== =====================================================================
 
-    ``detail`` says it in a line. ``sent_bytes``: body bytes handed to the kernel, in the last round trip.
-    ``stopped``: the stops that were reached. ``redirects``: the URLs that were followed. ``challenges``: how
-    often a 401 was answered with credentials.
-    """
+    ``detail`` says it in a line. ``sent_bytes``: body bytes handed to the kernel, in the last round
+    trip. ``stopped``: the stops that were reached. ``redirects``: the URLs that were followed.
+    ``challenges``: how often a 401 was answered with credentials."""
 
     status: int | None
     headers: Headers
@@ -175,7 +179,8 @@ def first(headers: Headers, name: str) -> str | None:
 
 
 class Broken(Exception):
-    """An exchange that cannot go on: one of the words of `Answer.error`, and a line for a person."""
+    """An exchange that cannot go on: one of the words of `Answer.error`, and a line for a
+    person."""
 
     def __init__(self, error: str, detail: str) -> None:
         super().__init__(detail)

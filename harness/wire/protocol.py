@@ -1,9 +1,9 @@
 """The bytes of HTTP/1.1, without I/O: a request's head out, an answer in.
 
-h11 does what is hard to get right: it refuses heads that must not be sent, parses and validates the answer's
-head, and undoes chunked framing. A body of a known length and one that ends with the connection are only
-counted here: through h11 each byte would be copied twice more, and each exchange would cost half as much again.
-"""
+h11 does what is hard to get right: it refuses heads that must not be sent, parses and validates the
+answer's head, and undoes chunked framing. A body of a known length and one that ends with the
+connection are only counted here: through h11 each byte would be copied twice more, and each
+exchange would cost half as much again."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
 def request_head(request: Request, url: Url, extra: Headers) -> bytes:
-    """The head of a request to ``url``; ``extra`` goes after the request's own headers, where these do not hold
-    the same name. Raises `Broken` with ``garbage`` where it must not be sent (RFC 9112 section 3)."""
+    """The head of a request to ``url``; ``extra`` goes after the request's own headers, where these
+    do not hold the same name. Raises `Broken` with ``garbage`` where it must not be sent (RFC 9112
+    section 3)."""
     if request.raw_head is not None:
         return request.raw_head
     headers = [*request.headers]
@@ -51,10 +52,10 @@ def request_head(request: Request, url: Url, extra: Headers) -> bytes:
 class AnswerReader:
     """Reads one answer. ``feed`` takes what was received and gives back the body bytes it held.
 
-    ``status`` and ``headers`` are set once the final head is there (1xx are skipped), ``complete`` once the body
-    is. ``reusable``: another request may follow on this connection (RFC 9112 section 9.3). ``excess_bytes``:
-    how much came after the end. Raises `Broken`: ``garbage``, ``too-large`` (the head), ``closed``, ``short``.
-    """
+    ``status`` and ``headers`` are set once the final head is there (1xx are skipped), ``complete``
+    once the body is. ``reusable``: another request may follow on this connection (RFC 9112 section
+    9.3). ``excess_bytes``: how much came after the end. Raises `Broken`: ``garbage``, ``too-large``
+    (the head), ``closed``, ``short``."""
 
     __slots__ = (
         "_connection", "_head_bytes", "_head_bytes_max", "_left", "_method",
@@ -122,7 +123,10 @@ class AnswerReader:
     def _begin_body(self, connection: h11.Connection, event: h11.Response) -> bytes:
         self.status = status = event.status_code
         self.headers = headers = tuple(
-            [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in event.headers.raw_items()]
+            [
+                (name.decode("latin-1").lower(), value.decode("latin-1"))
+                for name, value in event.headers.raw_items()
+            ]
         )
         length: str | None = None
         chunked = False
@@ -136,7 +140,8 @@ class AnswerReader:
                 keep = False
         self.reusable = keep
         rest = connection.trailing_data[0]
-        # RFC 9112 section 6.3: no body whatever the fields say; then chunked; then the length; then to the end.
+        # RFC 9112 section 6.3: no body whatever the fields say; then chunked; then the length; then
+        # to the end.
         if self._method == "HEAD" or status == 204 or status == 304:
             self.bodiless = True
             self._left = 0

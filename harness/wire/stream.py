@@ -1,8 +1,8 @@
 """Bytes over a socket, every wait with a limit.
 
-The sockets are non-blocking underneath, because a request must be able to notice, while it is being sent, that
-the answer is there already; `Stream` blocks on top of that, never longer than it is told.
-"""
+The sockets are non-blocking underneath, because a request must be able to notice, while it is being
+sent, that the answer is there already; `Stream` blocks on top of that, never longer than it is
+told."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _DRAIN_BYTES_MAX = 1 << 20
 
 
 class Stream(Protocol):
-    """Both directions of one connection; the seam for tests. Waiting too long raises `TimeoutError`, a broken
-    connection another `OSError`."""
+    """Both directions of one connection; the seam for tests. Waiting too long raises
+    `TimeoutError`, a broken connection another `OSError`."""
 
     def send(self, data: bytes | memoryview, wait_s: float) -> int:
-        """Hand over the beginning of ``data`` and say how much. 0: the peer has something to say, or has gone."""
+        """Hand over the beginning of ``data`` and say how much. 0: the peer has something to say,
+        or has gone."""
         ...
 
     def receive(self, size_bytes_max: int, wait_s: float) -> bytes:
@@ -93,7 +94,8 @@ class SocketStream:
             return None
 
     def end_sending(self) -> None:
-        # The plain socket's method also for TLS: ssl's own would throw away the keys that decrypt the answer.
+        # The plain socket's method also for TLS: ssl's own would throw away the keys that decrypt
+        # the answer.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
@@ -123,7 +125,8 @@ class SocketStream:
 
 
 class TlsStream(SocketStream):
-    """The same over TLS. What waits decrypted inside ssl is invisible to poll, so reading comes first."""
+    """The same over TLS. What waits decrypted inside ssl is invisible to poll, so reading comes
+    first."""
 
     __slots__ = ()
 
@@ -161,9 +164,9 @@ class TlsStream(SocketStream):
 
 
 class ScriptedStream:
-    """A `Stream` without a network: gives back ``script`` entry by entry (``b""`` is the end, an exception is
-    raised, an exhausted script times out) and keeps what was sent in ``sent``. ``early`` of the entries are
-    there before the request is sent."""
+    """A `Stream` without a network: gives back ``script`` entry by entry (``b""`` is the end, an
+    exception is raised, an exhausted script times out) and keeps what was sent in ``sent``.
+    ``early`` of the entries are there before the request is sent."""
 
     def __init__(self, *script: bytes | OSError, early: int = 0) -> None:
         self.script = list(script)
@@ -201,12 +204,10 @@ class ScriptedStream:
         self.events.append("abort")
 
 
-def connect(
-    host: str, port: int, *, tls: ssl.SSLContext | None, connect_s: float
-) -> SocketStream:
-    """A connection, TLS included, within ``connect_s`` over all addresses of the name (looking up the name is
-    up to the system and has the system's limit). Raises `Broken`: ``dns``, ``refused``, ``unreachable``,
-    ``connect-timeout``, ``tls``, ``reset``."""
+def connect(host: str, port: int, *, tls: ssl.SSLContext | None, connect_s: float) -> SocketStream:
+    """A connection, TLS included, within ``connect_s`` over all addresses of the name (looking up
+    the name is up to the system and has the system's limit). Raises `Broken`: ``dns``, ``refused``,
+    ``unreachable``, ``connect-timeout``, ``tls``, ``reset``."""
     end_s = time.monotonic() + connect_s
     where = f"{host}:{port}"
     try:
@@ -241,9 +242,7 @@ def connect(
     raise broken
 
 
-def _handshake(
-    sock: socket.socket, tls: ssl.SSLContext, server_name: str, end_s: float
-) -> ssl.SSLSocket:
+def _handshake(sock: socket.socket, tls: ssl.SSLContext, server_name: str, end_s: float) -> ssl.SSLSocket:
     # wrap_socket takes the descriptor over; where the handshake fails, this closes it again.
     sock.settimeout(max(0.001, end_s - time.monotonic()))
     wrapped = tls.wrap_socket(sock, server_hostname=server_name, do_handshake_on_connect=False)

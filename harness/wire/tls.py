@@ -12,7 +12,8 @@ class BadTls(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """``ca_file``: PEM certificates to trust instead of the system's. ``insecure``: accept every certificate."""
+    """``ca_file``: PEM certificates to trust instead of the system's. ``insecure``: accept every
+    certificate."""
 
     ca_file: str | None = None
     insecure: bool = False

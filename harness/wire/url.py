@@ -18,8 +18,8 @@ class BadUrl(ValueError):
 class Url:
     """Where to connect, and what to ask for there.
 
-    ``host`` has no brackets; ``target`` is the origin-form, fragment removed; ``authority`` is what the Host
-    header says: brackets around IPv6, no zone, and no port where it is the scheme's own.
+    ``host`` has no brackets; ``target`` is the origin-form, fragment removed; ``authority`` is what
+    the Host header says: brackets around IPv6, no zone, and no port where it is the scheme's own.
     """
 
     scheme: str
@@ -83,7 +83,8 @@ def resolve(base: Url, target: str) -> Url:
 
 
 def follow(here: Url, location: str) -> Url:
-    """Where a Location leads, seen from the URL that sent it (RFC 9110 section 10.2.2). Raises `BadUrl`."""
+    """Where a Location leads, seen from the URL that sent it (RFC 9110 section 10.2.2). Raises
+    `BadUrl`."""
     try:
         return parse_url(urljoin(str(here), location))
     except BadUrl:

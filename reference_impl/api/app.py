@@ -27,15 +27,15 @@ def build(
     blobs, uploads, tags = Blobs(context), Uploads(context), Tags(context)
     manifests, referrers, catalog = Manifests(context), Referrers(context), Catalog(context)
 
-    session = {
+    session: dict[str, Handler] = {
         "GET": uploads.status,
         "HEAD": uploads.status,
         "PATCH": uploads.send,
         "PUT": uploads.finish,
         "DELETE": uploads.cancel,
     }
-    blob = {"GET": blobs.pull, "HEAD": blobs.look, "DELETE": blobs.delete}
-    manifest = {
+    blob: dict[str, Handler] = {"GET": blobs.pull, "HEAD": blobs.look, "DELETE": blobs.delete}
+    manifest: dict[str, Handler] = {
         "GET": manifests.pull,
         "HEAD": manifests.look,
         "PUT": manifests.push,
@@ -44,15 +44,15 @@ def build(
     table: list[tuple[str, dict[str, Handler]]] = [
         ("/v2/", {"GET": catalog.ping, "HEAD": catalog.ping}),
         ("/v2", {"GET": catalog.ping, "HEAD": catalog.ping}),
-        ("/v2/_catalog", {"GET": catalog.list, "HEAD": catalog.list}),
+        ("/v2/_catalog", {"GET": catalog.repositories, "HEAD": catalog.repositories}),
         ("/v2/_oci/ext/discover", {"GET": catalog.extensions, "HEAD": catalog.extensions}),
         ("/v2/{name:path}/blobs/uploads/", {"POST": uploads.begin}),
         ("/v2/{name:path}/blobs/uploads", {"POST": uploads.begin}),
         ("/v2/{name:path}/blobs/uploads/{session}", session),
         ("/v2/{name:path}/blobs/{digest}", blob),
         ("/v2/{name:path}/manifests/{reference}", manifest),
-        ("/v2/{name:path}/tags/list", {"GET": tags.list, "HEAD": tags.list}),
-        ("/v2/{name:path}/referrers/{digest}", {"GET": referrers.list, "HEAD": referrers.list}),
+        ("/v2/{name:path}/tags/list", {"GET": tags.show, "HEAD": tags.show}),
+        ("/v2/{name:path}/referrers/{digest}", {"GET": referrers.show, "HEAD": referrers.show}),
     ]
     routes = [Route(path, Resource(context, handlers)) for path, handlers in table]
     return Router(routes, redirect_slashes=False, default=_unknown)

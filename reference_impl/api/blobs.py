@@ -40,9 +40,7 @@ class Blobs:
                 body = reader.read_at(offset, length)
             except Unsatisfiable:
                 reader.close()
-                return Response(
-                    status_code=416, headers={"Content-Range": f"bytes */{blob.size_bytes}"}
-                )
+                return Response(status_code=416, headers={"Content-Range": f"bytes */{blob.size_bytes}"})
             except BaseException:
                 reader.close()
                 raise
@@ -99,9 +97,7 @@ class _Stream(Response):
                     raise OSError("the blob's file became shorter while it was sent")
                 self._offset += len(block)
                 self._left -= len(block)
-                await send(
-                    {"type": "http.response.body", "body": block, "more_body": self._left > 0}
-                )
+                await send({"type": "http.response.body", "body": block, "more_body": self._left > 0})
         finally:
             self._reader.close()
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..auth.base import CATALOG, Access
-from ..registry import repositories
+from ..registry.repositories import every
 from .paging import next_link, page_size
 from .resource import Context
 
@@ -23,7 +23,7 @@ class Catalog:
         self._context.authorize(request, Access(None, ()))
         return JSONResponse({"extensions": []})
 
-    async def list(self, request: Request) -> Response:
+    async def repositories(self, request: Request) -> Response:
         self._context.authorize(request, Access(None, (CATALOG,)))
         limit = page_size(request, self._context.limits.page_size)
         last = request.query_params.get("last", "")
@@ -35,6 +35,6 @@ class Catalog:
 
     def _page(self, last: str, limit: int) -> tuple[list[str], bool]:
         # Sorted as a whole: folders come in another order than names (``a-b``, ``a/b``).
-        every = sorted(repositories.every(self._context.registry.driver))
-        after = [name for name in every if name > last]
+        found = sorted(every(self._context.registry.driver))
+        after = [name for name in found if name > last]
         return after[:limit], len(after) > limit

@@ -25,9 +25,7 @@ KINDS: dict[str, ErrorKind] = {
     # The specification's own codes.
     "BLOB_UNKNOWN": ErrorKind(404, "BLOB_UNKNOWN", "blob unknown to the repository"),
     "BLOB_UPLOAD_INVALID": ErrorKind(400, "BLOB_UPLOAD_INVALID", "blob upload invalid"),
-    "BLOB_UPLOAD_UNKNOWN": ErrorKind(
-        404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to the repository"
-    ),
+    "BLOB_UPLOAD_UNKNOWN": ErrorKind(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to the repository"),
     "DIGEST_INVALID": ErrorKind(
         400, "DIGEST_INVALID", "the digest is malformed, unsupported or not that of the content"
     ),
@@ -38,9 +36,7 @@ KINDS: dict[str, ErrorKind] = {
     "MANIFEST_UNKNOWN": ErrorKind(404, "MANIFEST_UNKNOWN", "manifest unknown to the repository"),
     "NAME_INVALID": ErrorKind(400, "NAME_INVALID", "invalid repository name"),
     "NAME_UNKNOWN": ErrorKind(404, "NAME_UNKNOWN", "repository unknown to the registry"),
-    "SIZE_INVALID": ErrorKind(
-        400, "SIZE_INVALID", "the content is not as long as the request said"
-    ),
+    "SIZE_INVALID": ErrorKind(400, "SIZE_INVALID", "the content is not as long as the request said"),
     "UNAUTHORIZED": ErrorKind(401, "UNAUTHORIZED", "authentication required"),
     "DENIED": ErrorKind(403, "DENIED", "access to the resource is denied"),
     "UNSUPPORTED": ErrorKind(405, "UNSUPPORTED", "the operation is unsupported"),
@@ -48,17 +44,13 @@ KINDS: dict[str, ErrorKind] = {
     # Finer situations, each under the nearest of those codes.
     "ENDPOINT_UNKNOWN": ErrorKind(404, "UNSUPPORTED", "no such endpoint"),
     "MANIFEST_TOO_LARGE": ErrorKind(413, "MANIFEST_INVALID", "the manifest is too large"),
-    "OUT_OF_ORDER": ErrorKind(
-        416, "BLOB_UPLOAD_INVALID", "the chunk does not begin where the upload ends"
-    ),
+    "OUT_OF_ORDER": ErrorKind(416, "BLOB_UPLOAD_INVALID", "the chunk does not begin where the upload ends"),
     "PAGE_SIZE_INVALID": ErrorKind(400, "UNSUPPORTED", "n is not a number of results"),
     "RANGE_INVALID": ErrorKind(400, "BLOB_UPLOAD_INVALID", "malformed Content-Range"),
     "REQUEST_TIMEOUT": ErrorKind(408, "BLOB_UPLOAD_INVALID", "the body stopped coming"),
     "TAG_INVALID": ErrorKind(400, "MANIFEST_INVALID", "invalid tag"),
     "TOO_MANY_TAGS": ErrorKind(414, "UNSUPPORTED", "too many tags in one request"),
-    "UPLOAD_BUSY": ErrorKind(
-        416, "BLOB_UPLOAD_INVALID", "another request is writing to this upload"
-    ),
+    "UPLOAD_BUSY": ErrorKind(416, "BLOB_UPLOAD_INVALID", "another request is writing to this upload"),
     # Faults of ours.
     "STORAGE_FULL": ErrorKind(507, "UNKNOWN", "the storage is full"),
     "UNKNOWN": ErrorKind(500, "UNKNOWN", "internal error"),

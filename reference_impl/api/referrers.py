@@ -21,7 +21,7 @@ class Referrers:
         self._context = context
         self._referrers = context.registry.referrers
 
-    async def list(self, request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         repository = request.path_params["name"]
         subject = names.digest(request.path_params["digest"])
         artifact_type = request.query_params.get("artifactType") or None
@@ -44,9 +44,7 @@ class Referrers:
         body = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         return Response(body, headers=headers, media_type=OCI_INDEX)
 
-    def _page(
-        self, descriptors: list[dict[str, Any]], limit: int
-    ) -> tuple[list[dict[str, Any]], bool]:
+    def _page(self, descriptors: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Return the first descriptors that fit one manifest, and whether some are left."""
         page: list[dict[str, Any]] = []
         left_bytes = self._context.limits.referrers_max_bytes - _ENVELOPE_BYTES

@@ -6,10 +6,10 @@ import asyncio
 import errno
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +24,7 @@ from .errors import refused
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Handler = Callable[[Request], Awaitable[Response | None]]
+Handler = Callable[[Request], Coroutine[Any, Any, Response | None]]
 """Answers a request; None if nobody is there any more to be answered."""
 
 _STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -44,9 +44,7 @@ class Limits:
 class Context:
     """What handlers work with."""
 
-    def __init__(
-        self, registry: Registry, authorizer: Authorizer, limits: Limits, threads: int = 32
-    ) -> None:
+    def __init__(self, registry: Registry, authorizer: Authorizer, limits: Limits, threads: int = 32) -> None:
         self.registry = registry
         self.authorizer = authorizer
         self.limits = limits

@@ -14,7 +14,7 @@ class Tags:
         self._context = context
         self._tags = context.registry.tags
 
-    async def list(self, request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         repository = request.path_params["name"]
         limit = page_size(request, self._context.limits.page_size)
         last = request.query_params.get("last") or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from starlette.requests import Request
@@ -50,9 +51,7 @@ class Uploads:
             return None
         return await self._context.run(self._registry.mounts.mount, repository, digest, source)
 
-    async def _push_at_once(
-        self, request: Request, repository: str, digest_text: str
-    ) -> Response | None:
+    async def _push_at_once(self, request: Request, repository: str, digest_text: str) -> Response | None:
         digest = names.digest(digest_text)
         upload = await self._context.run(self._registry.sessions.unnamed, repository)
         try:
@@ -188,10 +187,8 @@ def _write_or_undo(upload: Upload, rest: bytes) -> None:
 
 
 def _keep_if_there(upload: Upload) -> None:
-    try:
+    with contextlib.suppress(Refusal):  # cancelled meanwhile
         upload.keep()
-    except Refusal:  # cancelled meanwhile
-        pass
 
 
 def _content_range(request: Request) -> tuple[int, int] | None:

@@ -104,7 +104,5 @@ class Driver(Protocol):
     def remove_empty(self, path: str) -> None:
         """Remove the folder if nothing is in it; otherwise do nothing."""
 
-    def lock(
-        self, path: str, *, shared: bool = False, wait: bool = True
-    ) -> AbstractContextManager[None]:
+    def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> AbstractContextManager[None]:
         """Hold an advisory lock, between threads and processes.  Raises Busy unless ``wait``."""

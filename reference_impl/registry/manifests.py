@@ -6,6 +6,7 @@ deleting it under one of its names deletes it under all.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,22 @@ class Manifests:
         """Return the canonical digest behind a manifest's name in a repository, if linked."""
         return read_digest_link(self._driver, layout.revision_link(repository, digest), digest)
 
+    def every(self, repository: str) -> dict[Digest, Digest]:
+        """Return the manifests of a repository: canonical digest to the name it was pushed by."""
+        found: dict[Digest, Digest] = {}
+        for algorithm, chars in sorted(ENCODED_CHARS.items()):  # a canonical link is always there
+            try:
+                entries = self._driver.list(f"{layout.revisions(repository)}/{algorithm}")
+            except NotFound:
+                continue
+            for encoded in entries:
+                if len(encoded) == chars:
+                    name = Digest(algorithm, encoded)
+                    canonical = self.resolve(repository, name)
+                    if canonical is not None:
+                        found[canonical] = name
+        return found
+
     def _read_tag(self, repository: str, tag: str) -> Manifest | None:
         before: Digest | None = None
         while True:
@@ -132,9 +149,7 @@ class Manifests:
                     self._tags.point(repository, tag, canonical)
         return Accepted(digest, document.subject)
 
-    def _resolve_references(
-        self, repository: str, document: documents.Document
-    ) -> dict[str, Digest | None]:
+    def _resolve_references(self, repository: str, document: documents.Document) -> dict[str, Digest | None]:
         wanted: dict[str, Digest | None] = {}
         for text in document.blobs:
             wanted[text] = self._resolve_text(repository, text, child=False)
@@ -159,9 +174,7 @@ class Manifests:
         if missing:
             raise SeveralRefusals(missing)
 
-    def _note_media_type(
-        self, repository: str, canonical: Digest, document: documents.Document
-    ) -> None:
+    def _note_media_type(self, repository: str, canonical: Digest, document: documents.Document) -> None:
         path = layout.media_type(repository, canonical)
         if document.media_type != document.derived_type:
             self._driver.write(path, document.media_type.encode("ascii"))
@@ -182,11 +195,15 @@ class Manifests:
             # Tags first: a kill in between leaves a manifest without a tag, never the reverse.
             for tag in self._tags.pointing_to(repository, canonical):
                 self._tags.remove(repository, tag)
-            for name in self.names_of(repository, canonical):
-                self._delete_if_there(layout.revision_folder(repository, name))
-            self._delete_if_there(layout.media_type(repository, canonical))
+            self.forget(repository, canonical)
 
-    def names_of(self, repository: str, canonical: Digest) -> list[Digest]:
+    def forget(self, repository: str, canonical: Digest) -> None:
+        """Remove a manifest under all its names.  The caller holds the repository's lock."""
+        for name in self._names_of(repository, canonical):
+            self._delete_if_there(layout.revision_folder(repository, name))
+        self._delete_if_there(layout.media_type(repository, canonical))
+
+    def _names_of(self, repository: str, canonical: Digest) -> list[Digest]:
         """Return every digest the manifest is linked under, the canonical one last."""
         found = []
         try:
@@ -207,10 +224,8 @@ class Manifests:
             self._tags.remove(repository, tag)
 
     def _delete_if_there(self, path: str) -> None:
-        try:
+        with contextlib.suppress(NotFound):
             self._driver.delete(path)
-        except NotFound:
-            pass
 
     def _unknown(self, repository: str, reference: Digest | str) -> Refusal:
         if not repositories.exists(self._driver, repository):

@@ -11,9 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from ..drivers.base import Driver, NotFound
-from . import documents, layout
-from .digests import ENCODED_CHARS, Digest
+from . import documents
+from .digests import Digest
 from .errors import Refusal
 from .manifests import Manifests
 
@@ -44,18 +43,15 @@ class Attachment:
 
 
 class Referrers:
-    def __init__(self, driver: Driver, manifests: Manifests) -> None:
-        self._driver = driver
+    def __init__(self, manifests: Manifests) -> None:
         self._manifests = manifests
         self._guard = threading.Lock()
         self._remembered: OrderedDict[tuple[str, Digest], Attachment | None] = OrderedDict()
 
-    def of(
-        self, repository: str, subject: Digest, artifact_type: str | None = None
-    ) -> list[dict[str, Any]]:
+    def of(self, repository: str, subject: Digest, artifact_type: str | None = None) -> list[dict[str, Any]]:
         """Return the descriptors of all attached manifests, by digest (rows 72 to 82)."""
         found = []
-        for digest, canonical in self._revisions(repository):
+        for canonical, digest in self._manifests.every(repository).items():
             attachment = self._attachment(repository, digest, canonical)
             if attachment is None or attachment.subject != str(subject):
                 continue
@@ -63,25 +59,7 @@ class Referrers:
                 found.append(attachment.descriptor(digest))
         return sorted(found, key=lambda descriptor: str(descriptor["digest"]))
 
-    def _revisions(self, repository: str) -> list[tuple[Digest, Digest]]:
-        """Return every manifest once, under the name it was pushed by, with its canonical."""
-        found: dict[Digest, Digest] = {}
-        for algorithm, chars in sorted(ENCODED_CHARS.items()):
-            try:
-                entries = self._driver.list(f"{layout.revisions(repository)}/{algorithm}")
-            except NotFound:
-                continue
-            for encoded in entries:
-                if len(encoded) == chars:
-                    name = Digest(algorithm, encoded)
-                    canonical = self._manifests.resolve(repository, name)
-                    if canonical is not None:
-                        found[canonical] = name
-        return [(name, canonical) for canonical, name in found.items()]
-
-    def _attachment(
-        self, repository: str, digest: Digest, canonical: Digest
-    ) -> Attachment | None:
+    def _attachment(self, repository: str, digest: Digest, canonical: Digest) -> Attachment | None:
         key = (repository, canonical)
         with self._guard:
             if key in self._remembered:

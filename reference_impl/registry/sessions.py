@@ -6,6 +6,7 @@ A session has one writer at a time and belongs to one repository.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 
@@ -154,10 +155,8 @@ class Upload:
             self._forget()
 
     def _forget(self) -> None:
-        try:
+        with contextlib.suppress(NotFound):
             self._driver.delete(self._folder)
-        except NotFound:
-            pass
 
 
 def _unknown(session: str) -> Refusal:

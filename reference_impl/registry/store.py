@@ -20,7 +20,7 @@ class Registry:
         self.sessions = Sessions(driver, self.content)
         self.tags = Tags(driver)
         self.manifests = Manifests(driver, self.content, self.tags)
-        self.referrers = Referrers(driver, self.manifests)
+        self.referrers = Referrers(self.manifests)
         self.mounts = Mounts(driver, self.content)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 
@@ -65,10 +66,8 @@ class Tags:
 
     def remove(self, repository: str, tag: str) -> None:
         """Remove the tag, if it is there.  The caller holds the repository's lock."""
-        try:
+        with contextlib.suppress(NotFound):
             self._driver.delete(layout.tag_folder(repository, tag))
-        except NotFound:
-            pass
 
     def _there(self, path: str) -> bool:
         try:
@@ -83,6 +82,7 @@ class Tags:
 
     def _names(self, repository: str) -> list[str]:
         try:
-            return [name for name in self._driver.list(layout.tags(repository)) if names.is_tag(name)]
+            entries = self._driver.list(layout.tags(repository))
         except NotFound:
             return []
+        return [entry for entry in entries if names.is_tag(entry)]

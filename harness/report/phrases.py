@@ -80,6 +80,14 @@ def operation(op: Operation, plan: Plan | None = None) -> str:
     return words
 
 
+CLOSING: dict[str, str] = {
+    "closing.read": "at the end everything is read back",
+    "closing.restart": "the registry is restarted, and everything is read back again",
+    "closing.repush": "what is missing is pushed again",
+}
+"""What the closing part of a plan is called: its names stand in a finding's witness like operations."""
+
+
 def _any(op: Operation, plan: Plan) -> str:
     return " ".join([op.do, *(f"{k}={v}" for k, v in op.args.items())])
 
@@ -269,9 +277,10 @@ def answer(op: Operation, history: History) -> str:
     good = None if end is None else end.data.get("ok")
     collected = next((c for c in controls if c.what == "collect.end"), None)
     if collected is not None:
-        code, removed = collected.data.get("code", 0), collected.data.get("removed")
-        words = f"exit {code}" + ("" if removed is None else f", {removed} removed")
-        return f"{FAIL if code else OK} {words}"
+        code, removed = collected.data.get("code"), collected.data.get("removed")
+        if code is None:
+            return f"{UNKNOWN} did not end"
+        return f"{FAIL if code else OK} exit {code}" + ("" if removed is None else f", {removed} removed")
     exchanges = history.by_op.get(op.id, ())
     if not exchanges:
         if end is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,8 @@ class AnnouncingServer(Server):
 def listen(host: str, port: int) -> socket.socket:
     """Open the socket to serve on; port 0 takes any free one.  Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns off Nagle's algorithm only where the protocol is named.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
@@ -121,7 +123,9 @@ def serve(app: ASGIApp, sock: socket.socket) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
-    try:
-        AnnouncingServer(config, announce).run(sockets=[sock])
-    except KeyboardInterrupt:
-        sys.exit(130)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn finishes what it is doing, then raises the signal again for whoever was there
+        # before it: for nobody, as a stop that was asked for is a success.
+        signal.signal(number, lambda _number, _frame: None)
+    AnnouncingServer(config, announce).run(sockets=[sock])

@@ -26,7 +26,7 @@ class Promises:
     collection: str = "none"
     grace_s: float = 0.0
     untagged_collected: bool = False
-    spec: str = "dev"
+    spec: str = "1.1"
 
 
 @dataclass(frozen=True, slots=True)

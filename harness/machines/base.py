@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -24,6 +24,7 @@ ROLLS: SearchStrategy[int] = integers(0, (1 << 32) - 1)
 """What a rule draws: see `harness.machines.dice`."""
 LIMIT = 30
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
+NO_ARGS: Mapping[str, Arg | None] = {}
 OPERATOR: Lane = "operator"
 COLLECTOR: Lane = "collector"
 
@@ -138,6 +139,8 @@ class PlanMachine(RuleBasedStateMachine):
         self.tag_names: list[str] = ["latest"]
         self.sizes: tuple[tuple[float, int], ...] = SIZES["small"]
         self.closing: Closing = "read"
+        self.orphans: list[tuple[str, str]] = []
+        """Manifests that something names already and that were not put yet, by repository."""
         self._down = 0
 
     @initialize(roll=ROLLS)
@@ -183,15 +186,16 @@ class PlanMachine(RuleBasedStateMachine):
         self,
         kind: str,
         lane: Lane | None = None,
+        args: Mapping[str, Arg | None] = NO_ARGS,
         *,
         after: Sequence[str] = (),
         hold: Hold | None = None,
         cut: Cut | None = None,
         race: bool | None = None,
         id: str | None = None,
-        **args: Arg | None,
+        **more: Arg | None,
     ) -> str:
-        """Add an operation, and return its id. Arguments that are ``None`` are left out; ``from_`` and
+        """Add an operation, and return its id. Arguments (``args`` and ``more``) that are ``None`` are left out; ``from_`` and
         ``with_`` stand for the arguments whose names Python keeps for itself. Without ``race``, one in seven
         starts without waiting for what it is about. Heals a kill before long."""
         draft = self.draft
@@ -204,7 +208,7 @@ class PlanMachine(RuleBasedStateMachine):
             lane = self.lane() if KINDS[kind].actor == "client" else OPERATOR
         if race is None:
             race = draft.lanes > 1 and self.dice.chance(0.14)
-        given = {name.rstrip("_"): value for name, value in args.items() if value is not None}
+        given = {name.rstrip("_"): value for name, value in {**args, **more}.items() if value is not None}
         return draft.add(kind, lane, given, after=after, hold=hold, cut=cut, race=race, id=id)
 
     # --- choosing objects -----------------------------------------------------------------------------------
@@ -237,7 +241,7 @@ class PlanMachine(RuleBasedStateMachine):
 
     def push(self, repo: str, blob: str, lane: Lane | None = None, **more: Any) -> str:
         """Push a blob, one of the ways."""
-        return self.do("blob.push", lane, repo=repo, blob=blob, **{**self.way(blob), **more})
+        return self.do("blob.push", lane, {"repo": repo, "blob": blob, **self.way(blob)}, **more)
 
     def way(self, blob: str) -> dict[str, Arg | None]:
         """How a blob is pushed: ``way`` and, for chunks, ``chunks``."""
@@ -270,9 +274,10 @@ class PlanMachine(RuleBasedStateMachine):
         config = dice.pick(blobs) if dice.chance(0.5) else None
         layers = tuple(blob for blob in blobs if blob != config)
         docker = dice.chance(0.15)
-        return self.draft.new_manifest(
-            ManifestSpec("image", config, layers, annotations=dice.number(0, 2), docker=docker)
-        )
+        spec = ManifestSpec("image", config, layers, annotations=dice.number(0, 2), docker=docker)
+        if self.can("sha512-manifest") and dice.chance(0.06):
+            spec = replace(spec, alg="sha512")
+        return self.draft.new_manifest(spec)
 
     def ready_manifest(self, repo: str) -> str:
         """A manifest whose blobs may all be in the repository: an old one, or a new image."""

@@ -227,6 +227,11 @@ class Draft:
         self.close_window()
         self.window = Window(id_, self.operation(id_).lane, wanted, [], tuple(releases))
 
+    def window_at_least(self, wanted: int) -> None:
+        """Keep the window open for at least so many operations."""
+        if self.window is not None:
+            self.window.wanted = max(self.window.wanted, wanted)
+
     def close_window(self) -> None:
         """Say when the held operation goes on; it does not stand still when nothing was drawn meanwhile."""
         window, self.window = self.window, None

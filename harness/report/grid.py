@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 IDLE, RUNNING = "┆", "┃"
 DASH, RIGHT, LEFT = "╌", "►", "◄"
 MORE = "…"
+TIE = "\N{NO-BREAK SPACE}"
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Grid:
     ) -> None:
         """One event of one lane: a glyph on its lifeline, text beside it (on as many rows as it needs), and
         an arrow from another lane's lifeline. ``after``: the lifeline below it."""
-        lines = textwrap.wrap(text, self.room(lane), subsequent_indent="  ", break_on_hyphens=False) or [""]
+        lines = wrap(text, self.room(lane))
         arrow = from_lane is not None and from_lane != lane
         row = self._blank()
         if arrow and self.text_at is None and not self._arrow_fits(lane, from_lane, lines[0]):
@@ -82,7 +83,7 @@ class Grid:
 
     def note(self, text: str, *, label: str = "") -> None:
         """A line that belongs to no lane."""
-        lines = textwrap.wrap(text, self.width - 3, subsequent_indent="  ") or [""]
+        lines = wrap(text, self.width - 3)
         self._emit(label, list("   " + lines[0]))
         for line in lines[1:]:
             self._emit("", list("   " + line))
@@ -126,4 +127,10 @@ class Grid:
                 row[at] = "┼" if row[at] in (IDLE, RUNNING) else DASH
 
     def _emit(self, label: str, row: list[str]) -> None:
-        self.rows.append((label.ljust(self.gutter) + "".join(row)).rstrip())
+        self.rows.append((label.ljust(self.gutter) + "".join(row)).replace(TIE, " ").rstrip())
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` columns, at least one; never broken at a `TIE`."""
+    lines = textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+    return lines or [""]

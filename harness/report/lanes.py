@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.history import Control, Exchange, History
+from harness.history import Exchange, History
 from harness.plan.operation import Operation, mark_owner
 from harness.plan.plan import Plan, is_barrier
 from harness.report import phrases
-from harness.report.grid import IDLE, RUNNING, Grid
+from harness.report.grid import IDLE, RUNNING, TIE, Grid
 
 MAX_LABEL = 14
 NARROWEST = 24
 """Columns that a lane needs for text of its own; with less, all text stands to the right of all lanes."""
+NARROW_STEP = 5
 PROOF = "●"
 LEGEND = {
     PROOF: "proves the finding",
@@ -50,8 +51,9 @@ class Event:
 def draw(
     plan: Plan, *, history: History | None = None, witness: Collection[str] = (), width: int = 100
 ) -> str:
-    """The picture, without a newline at its end. ``witness`` holds the ids of operations to mark; those of the
-    closing part (``closing.read``) are drawn with what they were answered. ``width`` in columns, at least 60."""
+    """The picture, without a newline at its end. ``witness`` holds the ids of operations to mark; those of
+    the closing part (``closing.read``) are drawn with what they were answered. ``width`` in columns, at
+    least 60."""
     return _Picture(plan, history, frozenset(witness), max(60, width)).text()
 
 
@@ -72,9 +74,7 @@ def planned(plan: Plan) -> Iterator[Event]:
                     reached.add(f"{op.id}.held")
                     yield Event("held", op.id)
         ending = [
-            op
-            for op in begun.values()
-            if op.id not in done and (op.hold is None or op.hold.until in reached)
+            op for op in begun.values() if op.id not in done and (op.hold is None or op.hold.until in reached)
         ]
         for op in ending:
             if op.hold is not None:
@@ -115,7 +115,7 @@ class _Picture:
         self.lanes = _columns(plan)
         ids = [op.id for op in plan] + [name for name in witness if name not in plan]
         gutter = 2 + min(MAX_LABEL, max([len(id_) for id_ in ids], default=0)) + 2
-        self.grid = _grid(gutter, len(self.lanes), width - gutter)
+        self.grid = _grid(gutter, [self._natural(lane) for lane in self.lanes], width - gutter)
         self.narrow = self.grid.text_at is not None
 
     def text(self) -> str:
@@ -129,6 +129,14 @@ class _Picture:
         rows = self.grid.rows
         legend = self._legend("\n".join(rows))
         return "\n".join([*rows, "", *legend] if legend else rows)
+
+    def _natural(self, lane: int | str) -> int:
+        """How wide a lane would like to be: its longest text, its lifeline, and the tip of an arrow."""
+        texts = [phrases.lane(lane)]
+        for op in self.plan:
+            if op.lane == lane:
+                texts += [self._both(op), phrases.hold(op.hold) if op.hold else ""]
+        return max(map(len, texts)) + 8
 
     # --- events --------------------------------------------------------------------------------------------
 
@@ -184,9 +192,9 @@ class _Picture:
             return at + 1
         lanes = []
         while at < len(self.events) and self.events[at].what == "end":
-            lane = self.plan[self.events[at].op].lane
-            if lane in self.lanes:
-                lanes.append(self.lanes.index(lane))
+            name = self.plan[self.events[at].op].lane
+            if name in self.lanes:
+                lanes.append(self.lanes.index(name))
             at += 1
         if lanes:
             self.grid.ends(lanes)
@@ -237,7 +245,7 @@ class _Picture:
 
     def _answer(self, op: Operation) -> str:
         found = phrases.answer(op, self.history) if self.history is not None else ""
-        return f" → {found}" if found else ""
+        return f" → {found}".replace(" ", TIE).replace(TIE, " ", 1) if found else ""
 
     def _label(self, id_: str) -> str:
         shown = id_ if len(id_) <= MAX_LABEL else id_[: MAX_LABEL - 1] + "…"
@@ -284,25 +292,28 @@ def _columns(plan: Plan) -> tuple[int | str, ...]:
     return tuple(sorted(lanes, key=lambda lane: (isinstance(lane, str), lane)))
 
 
-def _grid(gutter: int, lanes: int, width: int) -> Grid:
-    each = width // max(1, lanes)
-    if each >= NARROWEST or lanes <= 1:
-        return Grid(gutter, tuple(i * each for i in range(lanes)), width)
-    step = 5
-    return Grid(gutter, tuple(i * step for i in range(lanes)), width, lanes * step)
+def _grid(gutter: int, natural: list[int], width: int) -> Grid:
+    lanes = len(natural)
+    if lanes > 1 and width // lanes < NARROWEST:
+        return Grid(gutter, tuple(i * NARROW_STEP for i in range(lanes)), width, lanes * NARROW_STEP)
+    spare = width - NARROWEST * lanes
+    wishes = [max(0, wish - NARROWEST) for wish in natural]
+    share = min(1.0, spare / max(1, sum(wishes)))
+    columns, at = [], 0
+    for wish in wishes:
+        columns.append(at)
+        at += NARROWEST + int(wish * share)
+    return Grid(gutter, tuple(columns), width)
 
 
 def exchange_words(exchange: Exchange) -> str:
     """``GET blob layer in a/b``: what an exchange asked for, by the names of the plan."""
     about = exchange.about
     noun = exchange.call.partition(".")[0]
-    name = next((str(about[key]) for key in ("tag", "manifest", "blob", "upload", "case") if key in about), "")
+    name = next(
+        (str(about[key]) for key in ("tag", "manifest", "blob", "upload", "case") if key in about), ""
+    )
     repo = f" in {about['repo']}" if "repo" in about else ""
     if "tag" in about and noun == "manifest":
         noun = "tag"
     return f"{exchange.method} {noun} {name}".rstrip() + repo
-
-
-def started(history: History, op: str) -> Control | None:
-    """The record that an operation began, where there is one."""
-    return next((c for c in history.controls if c.what == "op.start" and c.op == op), None)

@@ -1,4 +1,4 @@
-"""Operations, places, answers and clauses in a few plain words.
+"""Operations, places, answers and clauses in a few plain words (pure).
 
 Everything that a person reads about a plan goes through here, so that the drawing, the explanation of a
 finding, the transcript and the timeline call the same thing by the same name.
@@ -18,7 +18,7 @@ from harness.plan.plan import Plan
 KIB, MIB = 1 << 10, 1 << 20
 SPEC_URL = "https://github.com/opencontainers/distribution-spec/blob/main/spec.md"
 NEAR_BYTES = 16
-"""Sizes so close to a whole number of MiB or KiB are said as the distance from it: that is why they are drawn."""
+"""Sizes so near to a whole MiB (or 64 KiB) are said as the distance from it: that is why they are drawn."""
 
 
 def size(size_bytes: int) -> str:
@@ -51,12 +51,12 @@ def place(where: Place) -> str:
 
 
 def hold(held: Hold) -> str:
-    """``stands still at "blobs marked" until put has ended``."""
+    """``stands still at "blobs marked" until put ends``."""
     at = place(held.place) if held.place is not None else f"“{held.line}”"
     if held.place is None and held.nth > 1:
         at += f" no. {held.nth}"
     until = mark_owner(held.until)
-    return f"stands still at {at} until {until} {'stands still' if until != held.until else 'has ended'}"
+    return f"stands still at {at} until {until} {'stands still' if until != held.until else 'ends'}"
 
 
 def cut(vanish: Cut) -> str:
@@ -172,7 +172,7 @@ def _manifest_put(op: Operation, plan: Plan) -> str:
         return f"{words} = {name} and {op['with']} in turn{_times(op)}"
     if "tag" in op.args and name != op.id:
         words += f" = {name}"
-    return f"{words}, {manifest(name, plan)}{_times(op)}"
+    return f"{words} ({manifest(name, plan)}){_times(op)}"
 
 
 def _patch(op: Operation, plan: Plan) -> str:
@@ -260,7 +260,7 @@ _SAY: dict[str, _Say] = {
 }
 
 
-# --- answers -------------------------------------------------------------------------------------------------
+# --- answers -------------------------------------------------------------------------------------------
 
 OK, FAIL, UNKNOWN = "✓", "✗", "?"
 
@@ -330,7 +330,7 @@ def _counted(exchanges: tuple[Exchange, ...]) -> str:
     return f"{mark} " + ", ".join(f"{n} × {status}" for status, n in counts.most_common())
 
 
-# --- clauses -------------------------------------------------------------------------------------------------
+# --- clauses -------------------------------------------------------------------------------------------
 
 
 def clause(text: str) -> tuple[str, str]:

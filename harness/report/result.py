@@ -38,9 +38,9 @@ class FoundFinding:
     """A finding with the plan that shows it.
 
     ``id`` is short and stable (``P6-out-of-order-3f2a``). ``scenario`` and ``history`` are paths, ``""``
-    where nothing was written. ``rate`` is (reproduced, tried) for the shrunk plan; ``executions`` is what shrinking
-    cost; ``operations_before`` the size of the plan before it was shrunk. ``count`` says in how many plans
-    the same finding was seen.
+    where nothing was written. ``rate`` is (reproduced, tried) for the shrunk plan;
+    ``executions`` is what shrinking cost; ``operations_before`` the size of the plan before it was shrunk.
+    ``count`` says in how many plans the same finding was seen.
     """
 
     id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -89,6 +90,13 @@ def kill(process: Process) -> None:
         kill_group(process.pid)
         if process.wait(REAP_LIMIT_S) is None:
             raise TargetError(f"process {process.pid} did not end {REAP_LIMIT_S:.0f} s after SIGKILL")
+
+
+def kill_quietly(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the group of a process that is nobody's `Process`, and wait."""
+    kill_group(process.pid)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(REAP_LIMIT_S)
 
 
 def clear_group(pid: int) -> None:

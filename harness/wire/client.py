@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness.wire.auth import Authenticator
 from harness.wire.credentials import Credentials
 from harness.wire.exchange import Exchange
-from harness.wire.message import Answer, Broken, Headers, Limits, Request, Stop, first
+from harness.wire.message import Answer, Broken, Headers, Limits, Request, Stop, first, has
 from harness.wire.protocol import request_head
 from harness.wire.stream import Stream, connect
 from harness.wire.tls import Tls
@@ -45,7 +45,7 @@ class Client:
         self.base = parse_base(base_url)
         self.limits = limits
         self._tls = tls or Tls()
-        self._context = self._tls.context() if self.base.scheme == "https" else None
+        self._context = self._tls.context() if self.base.scheme == "https" or tls else None
         self._authenticator = authenticator or Authenticator(credentials)
         self._kept: dict[Origin, Stream] = {}
         self._active: Stream | None = None
@@ -85,9 +85,9 @@ class Client:
             self._kept.popitem()[1].close()
 
     def _open(self, reply: Reply, request: Request, url: Url) -> None:
-        given = any(name.lower() == "authorization" for name, _ in request.headers)
+        given = has(request.headers, "authorization")
         authorization: str | None = None
-        seen = {str(url)}
+        seen: set[str] = set()
         while True:
             ours = url.origin == self.base.origin and not given
             if ours and authorization is None:
@@ -129,13 +129,13 @@ class Client:
             exchange.fail("redirects", str(error))
             return None
         shown = str(target)
+        seen.add(str(url))
         if shown in seen:
             exchange.fail("redirects", f"redirected in a circle, to {shown}")
             return None
         if len(reply.redirects) == REDIRECTS_MAX:
             exchange.fail("redirects", f"more than {REDIRECTS_MAX} redirects")
             return None
-        seen.add(shown)
         reply.redirects.append(shown)
         return target
 

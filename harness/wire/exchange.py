@@ -14,7 +14,10 @@ from harness.wire.stream import Stream
 
 JOIN_BYTES_MAX = 65536
 """Up to this size a body goes out together with its head."""
-_RECEIVE_BYTES = 262144
+_DIGESTS = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+_RECEIVE_BYTES = 65536
+"""At a time, until the head is there: larger buffers cost a small exchange a system call or two."""
+_RECEIVE_BODY_BYTES = 262144
 
 
 class _Enough(Exception):
@@ -247,20 +250,19 @@ class Exchange:
             self.stream.end_sending()
 
     def _push_with_stops(self, part: str, data: bytes) -> None:
-        """Send all of ``data`` and act at each stop in it. A stop at its very end acts in the next
-        part's turn where ``part`` is the body (a chunk's framing may follow), at once where it is
-        the head."""
+        """Send all of ``data`` and act at each stop in it, and at its end. While there are stops to
+        come, an answer that is there already changes nothing: they are to be reached if they can be."""
         assert self._stops is not None
         stops = self._stops[part]
         base = self.sent_bytes if part == "body" else 0
         start = 0
         view = memoryview(data)
-        self._listen()
         while stops and stops[0].at_bytes < base + len(data):
             end = stops[0].at_bytes - base
             self._push(view[start:end], 0, end - start if part == "body" else 0)
             start = end
             self._act(part, base + end)
+        if part == "body" and not stops:
             self._listen()
         self._push(view[start:], 0, len(data) - start if part == "body" else 0)
         self._act(part, base + len(data))
@@ -273,17 +275,18 @@ class Exchange:
         done = 0
         try:
             done = self.stream.send(data, self._wait_s())
-            view = memoryview(data)
             while done < size:
-                self._listen()
-                done += self.stream.send(view[done:], self._wait_s())
+                taken = self.stream.send(memoryview(data)[done:], self._wait_s())
+                done += taken
+                if not taken:
+                    self._listen()
         finally:
             if body_bytes:
                 self.sent_bytes += min(max(done - body_from, 0), body_bytes)
 
     def _listen(self) -> None:
         """Stop sending where the answer is there already (RFC 9112 section 9.5)."""
-        data = self.stream.receive_now(_RECEIVE_BYTES if self._stops is None else 1)
+        data = self.stream.receive_now(max(1, self._appetite()))
         if data is not None:
             self._early = data
             raise _Enough
@@ -291,7 +294,7 @@ class Exchange:
     def _note_send_error(self, error: OSError) -> None:
         self._piece = b""
         try:
-            self._early = self.stream.receive_now(_RECEIVE_BYTES)
+            self._early = self.stream.receive_now(max(1, self._appetite()))
         except OSError:
             self._early = None
         if not self._early:
@@ -320,9 +323,10 @@ class Exchange:
         return self._reader.feed(data)
 
     def _appetite(self) -> int:
+        most_bytes = _RECEIVE_BYTES if self._reader.status is None else _RECEIVE_BODY_BYTES
         if self._stops is None or not self._stops["answer"]:
-            return _RECEIVE_BYTES
-        return min(_RECEIVE_BYTES, self._stops["answer"][0].at_bytes - self.received_bytes)
+            return most_bytes
+        return min(most_bytes, self._stops["answer"][0].at_bytes - self.received_bytes)
 
     def _account(self, piece: bytes) -> None:
         self.size_bytes = size = self.size_bytes + len(piece)
@@ -343,7 +347,7 @@ class Exchange:
             raise Broken("too-large", f"a body of more than {most} bytes")
 
     def _new_digests(self) -> dict[str, Any]:
-        return {name: hashlib.new(name) for name in self._request.digests}
+        return {name: _DIGESTS[name]() for name in self._request.digests}
 
     # -- stops, waits, ends
 

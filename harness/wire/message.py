@@ -178,6 +178,14 @@ def first(headers: Headers, name: str) -> str | None:
     return None
 
 
+def has(headers: Headers, name: str) -> bool:
+    """Whether a lower-case name is among names of any case."""
+    for known, _ in headers:  # noqa: SIM110 (a generator costs more than the loop)
+        if known.lower() == name:
+            return True
+    return False
+
+
 class Broken(Exception):
     """An exchange that cannot go on: one of the words of `Answer.error`, and a line for a
     person."""

@@ -7,6 +7,9 @@ exchange would cost half as much again."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import h11
 
 from harness.wire.message import Broken, Headers, Request
@@ -22,31 +25,39 @@ def request_head(request: Request, url: Url, extra: Headers) -> bytes:
     section 3)."""
     if request.raw_head is not None:
         return request.raw_head
-    headers = [*request.headers]
-    names = {name.lower() for name, _ in headers}
-    if "host" not in names:
-        headers.insert(0, ("Host", url.authority))
-    if "user-agent" not in names:
-        headers.append(("User-Agent", USER_AGENT))
-    for name, value in extra:
-        if name.lower() not in names:
-            headers.append((name, value))
-    if "content-length" not in names and "transfer-encoding" not in names:
-        if request.declared_length is not None:
-            headers.append(("Content-Length", str(request.declared_length)))
-        elif request.chunked:
-            headers.append(("Transfer-Encoding", "chunked"))
-        elif request.body is not None:
-            headers.append(("Content-Length", str(request.body.size_bytes)))
-        elif request.method in _BODY_METHODS:
-            # RFC 9110 section 8.6: a method that anticipates content says so when there is none.
-            headers.append(("Content-Length", "0"))
     try:
-        h11.Request(method=request.method, target=url.target, headers=headers)
+        lines, known, framed = _header_lines(request.headers, extra, url.authority)
+        h11.Request(method=request.method, target=url.target, headers=known)
     except (h11.LocalProtocolError, UnicodeEncodeError) as error:
         raise Broken("garbage", f"{request.method} {url.target!r} cannot be sent: {error}") from None
+    framing = "" if framed else _framing(request)
+    return f"{request.method} {url.target} HTTP/1.1\r\n{lines}{framing}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=512)
+def _header_lines(own: Headers, extra: Headers, authority: str) -> tuple[str, Any, bool]:
+    """The lines of all headers but the framing, the same for h11, and whether the framing is among
+    them. Requests repeat their headers, and validating them is most of the cost of a head."""
+    names = {name.lower() for name, _ in own}
+    headers = [*own, *(header for header in extra if header[0].lower() not in names)]
+    if "host" not in names:
+        headers.insert(0, ("Host", authority))
+    if "user-agent" not in names:
+        headers.append(("User-Agent", USER_AGENT))
+    known = h11.Request(method="GET", target="/", headers=headers).headers
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    return f"{request.method} {url.target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+    return lines, known, bool(names & {"content-length", "transfer-encoding"})
+
+
+def _framing(request: Request) -> str:
+    if request.declared_length is not None:
+        return f"Content-Length: {request.declared_length}\r\n"
+    if request.chunked:
+        return "Transfer-Encoding: chunked\r\n"
+    if request.body is not None:
+        return f"Content-Length: {request.body.size_bytes}\r\n"
+    # RFC 9110 section 8.6: a method that anticipates content says so when there is none.
+    return "Content-Length: 0\r\n" if request.method in _BODY_METHODS else ""
 
 
 class AnswerReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 PORTS = {"http": 80, "https": 443}
@@ -14,8 +14,7 @@ class BadUrl(ValueError):
     """A URL that cannot be used; its text is one line that says what to write instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(NamedTuple):
     """Where to connect, and what to ask for there.
 
     ``host`` has no brackets; ``target`` is the origin-form, fragment removed; ``authority`` is what

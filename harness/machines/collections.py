@@ -1,0 +1,140 @@
+"""Collector runs: while nothing else writes, or held between marking and removing."""
+
+from __future__ import annotations
+
+from harness.machines.base import COLLECTOR, OPERATOR, PlanMachine, steady, step
+from harness.machines.blobs import has_blob
+from harness.machines.manifests import ManifestRules
+from harness.machines.pools import COLLECTOR_LINES
+from harness.plan.content import ManifestSpec
+from harness.plan.operation import Hold
+
+RELEASES = ("manifest.put", "blob.mount", "blob.push", "upload.finish")
+"""What had better end before a held collector goes on: whatever makes garbage live again."""
+
+
+def can_untag(machine: PlanMachine) -> bool:
+    return "collect-untagged" in machine.features
+
+
+class CollectionRules(ManifestRules):
+    """Features: ``collect`` (alone), ``collect-online`` (beside other operations), ``collect-untagged``,
+    ``garbage``, ``odd-stores`` (a collection before anything is there), ``quiet``."""
+
+    def begin(self) -> None:
+        if "odd-stores" in self.features and "collect" in self.features and self.dice.chance(0.4):
+            self.collect_alone()
+        super().begin()
+
+    def untagged_flag(self) -> bool | None:
+        return True if can_untag(self) and self.dice.chance(0.5) else None
+
+    def collect_alone(self) -> str:
+        return self.do("collect", COLLECTOR, untagged=self.untagged_flag(), race=False)
+
+    @step("collect", steady)
+    def collect(self) -> None:
+        """The collector alone; then perhaps everything is read back, or what may be gone comes again."""
+        if self.dice.chance(0.35):
+            self.leave_garbage()
+        draft = self.draft
+        before = [*draft.held]
+        self.collect_alone()
+        if self.dice.chance(0.3):
+            self.do("quiet", OPERATOR)
+        if before and self.dice.chance(0.3):
+            repo, manifest = self.dice.recent(before)
+            self.do("image.pull", repo=repo, manifest=manifest)
+
+    @step("collect", steady)
+    def collect_twice(self) -> None:
+        """Push, collect, push the same again, collect again: what came back has to stay."""
+        repo = self.repo()
+        blob = self.new_blob()
+        self.push(repo, blob)
+        self.collect_alone()
+        self.push(repo, blob)
+        if self.dice.chance(0.6):
+            image = self.draft.new_manifest(ManifestSpec("image", blob))
+            put = self.do("manifest.put", repo=repo, manifest=image, tag=self.tag(), race=False)
+            if self.dice.chance(0.5):
+                self.collect_alone()
+            self.do("image.pull", repo=repo, manifest=image, race=False, after=(put,))
+
+    @step("garbage")
+    def garbage(self) -> None:
+        self.leave_garbage()
+
+    def leave_garbage(self) -> None:
+        """Something that nothing references: a blob, an untagged manifest, a tag that moved away."""
+        repo = self.repo()
+        how = self.dice.number(0, 2)
+        if how == 0:
+            self.push(repo, self.new_blob())
+        elif how == 1:
+            self.do("manifest.put", repo=repo, manifest=self.new_image(repo))
+        else:
+            lane = self.lane()
+            tag = self.tag()
+            for _ in range(2):
+                self.do("manifest.put", lane, repo=repo, manifest=self.new_image(repo), tag=tag)
+
+    @step("collect-online", steady)
+    def collect_held(self) -> None:
+        """The collector stands still between marking and removing while clients go on."""
+        dice = self.dice
+        repo, lane = self.repo(), self.lane()
+        blobs = []
+        for _ in range(dice.number(1, 2)):
+            blob = self.new_blob()
+            self.push(repo, blob, lane, race=False)
+            blobs.append(blob)
+        last = self.draft.last_in(lane)
+        lines = [(6.0, "marked"), (1.5, "eligible")]
+        lines += [(1.5, "manifest")] if self.draft.held else []
+        run = self.draft.new_id("collect")
+        self.do(
+            "collect",
+            COLLECTOR,
+            id=run,
+            after=(last,) if last is not None else (),
+            hold=Hold(run, None, COLLECTOR_LINES[dice.weighted(lines)]),
+            untagged=self.untagged_flag(),
+            race=False,
+        )
+        self.draft.open_window(run, dice.pick((1, 1, 1, 2, 3, 5)), RELEASES)
+        self.revive(run, repo, blobs)
+
+    def revive(self, run: str, repo: str, blobs: list[str]) -> None:
+        """Something that makes garbage live again, while the collector stands still."""
+        dice = self.dice
+        how = dice.weighted(((4, "put"), (2, "again"), (2, "mount"), (1, "anything")))
+        elsewhere = [other for other in self.repos if other != repo]
+        if how == "mount" and elsewhere:
+            repo, source = dice.pick(elsewhere), repo
+            self.draft.window_at_least(len(blobs) + 1)
+            for blob in blobs:
+                self.do("blob.mount", race=False, repo=repo, blob=blob, from_=source)
+        elif how == "again":
+            self.draft.window_at_least(len(blobs) + 1)
+            for blob in blobs:
+                self.push(repo, blob, race=False)
+        elif how == "anything":
+            return
+        image = self.draft.new_manifest(ManifestSpec("image", blobs[0], tuple(blobs[1:])))
+        self.do("manifest.put", race=False, repo=repo, manifest=image, tag=self.tag())
+        if self.draft.window is None and dice.chance(0.85):
+            self.do("image.pull", race=False, repo=repo, manifest=image, after=(run,))
+
+    @step("collect-online", steady, has_blob)
+    def collect_beside(self) -> None:
+        """The collector runs beside whatever comes next, without standing still."""
+        self.do("collect", COLLECTOR, untagged=self.untagged_flag(), online=True, race=True)
+        for _ in range(self.dice.number(1, 2)):
+            repo = self.repo()
+            self.put(repo, self.new_image(repo))
+
+    @step("quiet", steady)
+    def read_back(self) -> None:
+        if self.draft.last is not None and self.draft.operation(self.draft.last).do != "quiet":
+            self.do("quiet", OPERATOR)

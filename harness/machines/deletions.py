@@ -1,0 +1,99 @@
+"""Deletions, and pushing what was deleted again."""
+
+from __future__ import annotations
+
+from harness.machines.base import PlanMachine, step
+from harness.machines.blobs import has_blob, has_manifest
+from harness.machines.tags import has_tag
+
+
+def something_missing(machine: PlanMachine) -> bool:
+    return bool(machine.draft.missing or machine.draft.missing_manifests)
+
+
+class DeletionRules(PlanMachine):
+    """Features: ``blob-delete``, ``manifest-delete``, ``tag-delete``, ``missing-reads`` (what was deleted),
+    ``repush`` (what was deleted or collected comes back)."""
+
+    @step("blob-delete", has_blob)
+    def delete_blob(self) -> None:
+        """A blob: mostly one that nothing in its repository references; sometimes one in use, or twice."""
+        dice = self.dice
+        unused = self.draft.unused()
+        found = dice.recent(unused) if unused and dice.chance(0.6) else self.placed()
+        assert found is not None
+        repo, blob = found
+        if dice.chance(0.06):
+            repo = self.repo()
+        deleted = self.do("blob.delete", repo=repo, blob=blob)
+        if dice.chance(0.5):
+            self.do(dice.pick(("blob.head", "blob.pull")), repo=repo, blob=blob, race=False)
+        if dice.chance(0.12):
+            self.do("blob.delete", repo=repo, blob=blob, race=False, after=(deleted,))
+
+    @step("manifest-delete", has_manifest)
+    def delete_manifest(self) -> None:
+        """A manifest by digest; then its tag or its digest is read, or it is deleted again."""
+        dice = self.dice
+        found = self.held()
+        assert found is not None
+        repo, manifest = found
+        tags = [tag for (where, tag), name in self.draft.tags.items() if (where, name) == found]
+        self.do("manifest.delete", repo=repo, manifest=manifest)
+        if tags and dice.chance(0.5):
+            self.do("manifest.get", repo=repo, tag=dice.pick(tags), race=False)
+        if dice.chance(0.3):
+            self.do(dice.pick(("manifest.head", "manifest.get")), repo=repo, manifest=manifest, race=False)
+        if dice.chance(0.12):
+            self.do("manifest.delete", repo=repo, manifest=manifest, race=False)
+
+    @step("tag-delete", has_tag)
+    def delete_tag(self) -> None:
+        """A tag; its manifest and its other tags stay."""
+        dice = self.dice
+        repo, tag = dice.recent(list(self.draft.tags))
+        manifest = self.draft.tags[repo, tag]
+        self.do("tag.delete", repo=repo, tag=tag)
+        if dice.chance(0.4):
+            self.do("manifest.get", repo=repo, tag=tag, race=False)
+        if dice.chance(0.4):
+            self.do("image.pull", repo=repo, manifest=manifest)
+        if dice.chance(0.2):
+            self.do("manifest.put", repo=repo, manifest=manifest, tag=tag)
+
+    @step("missing-reads", something_missing)
+    def read_missing(self) -> None:
+        """What was deleted or may have been collected: it stays away until somebody pushes it."""
+        draft, dice = self.draft, self.dice
+        if draft.missing and (not draft.missing_manifests or dice.chance(0.5)):
+            repo, blob = dice.recent(list(draft.missing))
+            self.do(dice.pick(("blob.pull", "blob.head")), repo=repo, blob=blob)
+        else:
+            repo, manifest = dice.recent(list(draft.missing_manifests))
+            self.do(dice.pick(("manifest.get", "manifest.head")), repo=repo, manifest=manifest)
+
+    @step("repush", something_missing)
+    def push_again(self) -> None:
+        """The right bytes again: a blob, or a manifest with whatever it needs; then it is pulled."""
+        draft, dice = self.draft, self.dice
+        if draft.missing_manifests and dice.chance(0.6):
+            repo, manifest = dice.recent(list(draft.missing_manifests))
+            for child in draft.manifests[manifest].children:
+                if (repo, child) not in draft.held:
+                    self.restore(repo, child)
+            self.restore(repo, manifest, tagged=True)
+            if dice.chance(0.7):
+                self.do("image.pull", repo=repo, manifest=manifest, race=False)
+        elif draft.missing:
+            repo, blob = dice.recent(list(draft.missing))
+            self.push(repo, blob)
+            if dice.chance(0.7):
+                self.do("blob.pull", repo=repo, blob=blob, race=False)
+
+    def restore(self, repo: str, manifest: str, tagged: bool = False) -> None:
+        """Push what a manifest misses, mostly, and put it."""
+        for blob in self.draft.needed(manifest):
+            if (repo, blob) not in self.draft.placed and self.dice.chance(0.9):
+                self.push(repo, blob)
+        tag = self.tag() if tagged and self.dice.chance(0.7) else None
+        self.do("manifest.put", repo=repo, manifest=manifest, tag=tag)

@@ -1,0 +1,103 @@
+"""The shrinker: from a plan that failed to the smallest, simplest and most certain one that still does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checkers.finding import Finding
+from harness.plan.plan import Plan
+from harness.shrink.harden import harden
+from harness.shrink.order import carve
+from harness.shrink.racy import Budget, Search, SpentError, Trial
+from harness.shrink.remove import remove
+from harness.shrink.simplify import at_once, simplify
+from harness.shrink.slice import slices
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """What came out. ``finding`` is what the last run of ``plan`` showed that showed it. ``executions``: runs
+    of candidates; ``rate``: failures and replays of the result at the end (these runs are no executions).
+    ``steps``: what was done, in order, in words. ``hardened``: order was added, and since then every replay
+    failed."""
+
+    plan: Plan
+    finding: Finding
+    executions: int
+    rate: tuple[int, int]
+    steps: tuple[str, ...]
+    hardened: bool
+
+    @property
+    def certain(self) -> bool:
+        return 0 < self.rate[1] == self.rate[0]
+
+
+def shrink(plan: Plan, finding: Finding, trial: Trial, *, budget: Budget | None = None) -> Shrunk:
+    """Shrinks ``plan``, which showed ``finding`` once.
+
+    ``trial`` runs a plan once and returns all findings; one with an equal signature counts as the same. The
+    result has always shown the finding in a run of its own, unless the given plan never did again: then it
+    comes back whole, with no failures in its rate.
+    """
+    search = Search(trial, plan, finding, budget or Budget())
+    try:
+        _descend(search)
+    except SpentError:
+        search.steps.append("stopped: the budget is used up")
+    if not search.seen:
+        search.steps.append(f"not seen again in {search.executions} replays: left as it is")
+        return Shrunk(plan, finding, search.executions, (0, search.executions), tuple(search.steps), False)
+    hits, replays = search.confirm()
+    if 0 < hits < replays and not search.racy:
+        # It passed for certain by luck: candidates may have been rejected that do fail.
+        search.rate = hits / (replays + 1)
+        before = search.plan.digest
+        try:
+            _once_more(search)
+        except SpentError:
+            search.steps.append("stopped: the budget is used up")
+        if search.plan.digest != before:
+            hits, replays = search.confirm()
+    return Shrunk(
+        plan=search.plan,
+        finding=search.finding,
+        executions=search.executions,
+        rate=(hits, replays),
+        steps=tuple(search.steps),
+        hardened=search.sure and hits == replays,
+    )
+
+
+def _descend(search: Search) -> None:
+    if not _slice(search):
+        return
+    if search.racy:
+        harden(search)
+    at_once(search)
+    remove(search)
+    simplify(search)
+    remove(search)
+
+
+def _once_more(search: Search) -> None:
+    if not search.sure:
+        harden(search)
+    remove(search)
+    simplify(search)
+
+
+def _slice(search: Search) -> bool:
+    """Slices by the witness; whether the finding was seen again at all. The tightest slice is tried before
+    the plan itself: when it fails, that says all that a replay would have said."""
+    size = len(search.plan)
+    for ids in slices(search.plan, search.finding.witness):
+        if search.attempt(carve(search.plan, ids), f"sliced by the witness: {len(ids)} of {size} operations"):
+            return True
+        if not search.seen and not search.reproduce():
+            return False
+        if search.racy and search.attempt(
+            carve(search.plan, ids), f"sliced by the witness: {len(ids)} of {size} operations"
+        ):
+            return True
+    return search.seen or search.reproduce()

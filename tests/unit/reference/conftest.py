@@ -1,0 +1,82 @@
+"""A reference registry to talk to: one process for each driver, fresh repositories for each test."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reference_impl.drivers.base import Driver
+from reference_impl.drivers.memory import MemoryDriver
+from reference_impl.registry.store import Registry, filesystem_driver
+
+PROJECT = Path(__file__).parents[3]
+
+
+class Server:
+    """A served registry, in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "reference_impl", "serve", "--port", "0", *self._arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("listening on http://"), line
+        self.url = line.split()[-1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        self.client = httpx.Client(base_url=self.url, timeout=20)
+
+    def kill(self) -> None:
+        self.client.close()
+        self.process.kill()
+        self.process.communicate()
+
+    def stop(self) -> int:
+        self.client.close()
+        self.process.terminate()
+        self.process.communicate(timeout=20)
+        return self.process.returncode
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session", params=["filesystem", "memory"])
+def shared_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("registry")
+    server = Server(
+        "--driver", request.param, "--root", str(root), "--unsafe-no-fsync", "--page-size", "5"
+    )
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def client(shared_server: Server) -> httpx.Client:
+    return shared_server.client
+
+
+@pytest.fixture
+def repo() -> str:
+    return f"team/app-{next(_numbers)}"
+
+
+@pytest.fixture(params=["filesystem", "memory"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+    return MemoryDriver() if request.param == "memory" else filesystem_driver(str(tmp_path), fsync=False)
+
+
+@pytest.fixture
+def registry(driver: Driver) -> Registry:
+    return Registry(driver)

@@ -17,7 +17,7 @@ from .api.body import UNREAD
 
 HEAD_MAX_BYTES = 64 << 10
 HEAD_TIMEOUT_S = 60.0
-SHUTDOWN_TIMEOUT_S = 3
+SHUTDOWN_TIMEOUT_S = 2
 
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

@@ -6,16 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from harness.targets.base import Target, TargetError
+from harness.targets.controls import missing
 
 Step = Callable[[Target], None]
-
-HOW: dict[str, str] = {
-    "kill": "give --kill-cmd and --restart-cmd, or let the harness start the registry with --target-file",
-    "restart": "give --restart-cmd, or let the harness start the registry with --target-file",
-    "pause": "let the harness start the registry with --target-file",
-    "collect": "give --gc-cmd, or a --target-file with a [collect] section",
-}
-"""For each control, which option would give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +18,12 @@ class Fault:
 
     name: str
     needs: str
-    doc: str
     deliver: Step
     heal: Step
 
     def available(self, target: Target) -> str | None:
         """``None`` when it can be delivered, else why not and what would allow it, in a line."""
         return missing(target, self.needs)
-
-
-def missing(target: Target, control: str) -> str | None:
-    """``None`` when the target has a control, else why not and what would allow it, in a line."""
-    if control in target.controls:
-        return None
-    return f"no control {control!r} over {target.name}: {HOW.get(control, 'unknown control')}"
 
 
 def _start(target: Target) -> None:
@@ -49,23 +34,21 @@ def _start(target: Target) -> None:
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        Fault("kill", "kill", "SIGKILL: what was only in memory is lost", lambda t: t.kill(), _start),
-        Fault("restart", "restart", "SIGTERM, then a new start", lambda t: t.restart(), _start),
-        Fault(
-            "pause", "pause", "SIGSTOP: it holds every lock it has", lambda t: t.pause(), lambda t: t.resume()
-        ),
+        Fault("kill", "kill", lambda target: target.kill(), _start),
+        Fault("restart", "restart", lambda target: target.restart(), _start),
+        Fault("pause", "pause", lambda target: target.pause(), lambda target: target.resume()),
     )
 }
 
 
 def heal_all(target: Target, faults: Iterable[Fault] = tuple(FAULTS.values())) -> list[str]:
-    """Resume what is paused, start what is dead. Tries each step even where one before it failed; returns
-    why those failed that did (empty: the registry serves again)."""
-    trouble = []
+    """Resume what is paused, then start what is dead. Each step is tried, even where one before it failed.
+    Returns why those failed that did (empty: the registry serves again)."""
+    trouble: dict[str, None] = {}
     for fault in sorted(faults, key=lambda each: each.needs != "pause"):
         if fault.needs in target.controls:
             try:
                 fault.heal(target)
             except TargetError as error:
-                trouble.append(str(error))
-    return list(dict.fromkeys(trouble))
+                trouble[str(error)] = None
+    return list(trouble)

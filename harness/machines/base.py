@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
@@ -22,6 +22,8 @@ from harness.plan.plan import Closing, Plan
 
 ROLLS: SearchStrategy[int] = integers(0, (1 << 32) - 1)
 """What a rule draws: see `harness.machines.dice`."""
+LEAST = 8
+"""Shorter plans are filled up."""
 LIMIT = 30
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
 NO_ARGS: Mapping[str, Arg | None] = {}
@@ -51,8 +53,8 @@ class Scope:
     """What plans are drawn for: what the target can do, what it promises, and which extra tiers are wanted
     (``"hazard"``: run an offline collector beside pushes anyway)."""
 
-    abilities: Abilities = Abilities()
-    promises: Promises = Promises()
+    abilities: Abilities = field(default_factory=Abilities)
+    promises: Promises = field(default_factory=Promises)
     tiers: frozenset[str] = frozenset()
 
     @property
@@ -70,6 +72,7 @@ NEEDS: dict[str, Callable[[Scope], bool]] = {
     "manifest-delete": lambda scope: scope.abilities.can("manifest-delete"),
     "tag-delete": lambda scope: scope.abilities.can("tag-delete"),
     "cancel": lambda scope: scope.abilities.can("upload-cancel"),
+    "artifacts": lambda scope: scope.abilities.can("oci"),
     "referrers": lambda scope: scope.abilities.can("referrers"),
     "kill": lambda scope: scope.abilities.can("kill") and scope.abilities.can("restart"),
     "restart": lambda scope: scope.abilities.can("restart"),
@@ -149,9 +152,7 @@ class PlanMachine(RuleBasedStateMachine):
         self.dice.feed(roll)
         dice, family, scope = self.dice, self.family, self.scope
         on = [name for name, probability in family.features.items() if dice.chance(probability)]
-        self.features = frozenset(
-            name for name in on if name not in NEEDS or NEEDS[name](scope)
-        )
+        self.features = frozenset(name for name in on if name not in NEEDS or NEEDS[name](scope))
         self.draft = Draft(dice.number(*family.lanes))
         names = dice.pick(REPOSITORIES)
         self.repos = tuple(names[: dice.number(1, len(names))])
@@ -166,8 +167,16 @@ class PlanMachine(RuleBasedStateMachine):
         """The first operations of a plan: mixins add theirs and call on."""
 
     def teardown(self) -> None:
-        if sys.exc_info()[1] is self._handled and len(self.draft):
+        if sys.exc_info()[1] is self._handled and self.features:
+            while len(self.draft) < LEAST:
+                self.fill()
             type(self).finish(self.draft.build(self.closing))
+
+    def fill(self) -> None:
+        """Something plain for a plan that is too short: an image, put and pulled."""
+        repo, tag = self.repo(), self.tag()
+        self.do("manifest.put", repo=repo, manifest=self.new_image(repo), tag=tag, race=False)
+        self.do("image.pull", repo=repo, tag=tag, race=False)
 
     # --- adding operations ----------------------------------------------------------------------------------
 
@@ -210,6 +219,15 @@ class PlanMachine(RuleBasedStateMachine):
             race = draft.lanes > 1 and self.dice.chance(0.14)
         given = {name.rstrip("_"): value for name, value in {**args, **more}.items() if value is not None}
         return draft.add(kind, lane, given, after=after, hold=hold, cut=cut, race=race, id=id)
+
+    def now(self) -> tuple[str, ...]:
+        """The mark of the last operation: what comes after it does not run at the start of the plan."""
+        last = self.draft.last
+        return (last,) if last is not None else ()
+
+    def docker(self) -> bool:
+        """Whether a manifest has Docker's media types."""
+        return not self.can("oci") or self.dice.chance(0.12)
 
     # --- choosing objects -----------------------------------------------------------------------------------
 
@@ -273,8 +291,8 @@ class PlanMachine(RuleBasedStateMachine):
                 blobs.append(blob)
         config = dice.pick(blobs) if dice.chance(0.5) else None
         layers = tuple(blob for blob in blobs if blob != config)
-        docker = dice.chance(0.15)
-        spec = ManifestSpec("image", config, layers, annotations=dice.number(0, 2), docker=docker)
+        notes = dice.number(0, 2)
+        spec = ManifestSpec("image", config, layers, annotations=notes, docker=self.docker())
         if self.can("sha512-manifest") and dice.chance(0.06):
             spec = replace(spec, alg="sha512")
         return self.draft.new_manifest(spec)

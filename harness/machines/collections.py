@@ -55,7 +55,7 @@ class CollectionRules(ManifestRules):
         self.collect_alone()
         self.push(repo, blob)
         if self.dice.chance(0.6):
-            image = self.draft.new_manifest(ManifestSpec("image", blob))
+            image = self.draft.new_manifest(ManifestSpec("image", blob, docker=self.docker()))
             put = self.do("manifest.put", repo=repo, manifest=image, tag=self.tag(), race=False)
             if self.dice.chance(0.5):
                 self.collect_alone()
@@ -89,7 +89,6 @@ class CollectionRules(ManifestRules):
             blob = self.new_blob()
             self.push(repo, blob, lane, race=False)
             blobs.append(blob)
-        last = self.draft.last_in(lane)
         lines = [(6.0, "marked"), (1.5, "eligible")]
         lines += [(1.5, "manifest")] if self.draft.held else []
         run = self.draft.new_id("collect")
@@ -97,7 +96,7 @@ class CollectionRules(ManifestRules):
             "collect",
             COLLECTOR,
             id=run,
-            after=(last,) if last is not None else (),
+            after=self.now(),
             hold=Hold(run, None, COLLECTOR_LINES[dice.weighted(lines)]),
             untagged=self.untagged_flag(),
             race=False,
@@ -121,7 +120,9 @@ class CollectionRules(ManifestRules):
                 self.push(repo, blob, race=False)
         elif how == "anything":
             return
-        image = self.draft.new_manifest(ManifestSpec("image", blobs[0], tuple(blobs[1:])))
+        image = self.draft.new_manifest(
+            ManifestSpec("image", blobs[0], tuple(blobs[1:]), docker=self.docker())
+        )
         self.do("manifest.put", race=False, repo=repo, manifest=image, tag=self.tag())
         if self.draft.window is None and dice.chance(0.85):
             self.do("image.pull", race=False, repo=repo, manifest=image, after=(run,))
@@ -129,7 +130,7 @@ class CollectionRules(ManifestRules):
     @step("collect-online", steady, has_blob)
     def collect_beside(self) -> None:
         """The collector runs beside whatever comes next, without standing still."""
-        self.do("collect", COLLECTOR, untagged=self.untagged_flag(), online=True, race=True)
+        self.do("collect", COLLECTOR, untagged=self.untagged_flag(), online=True, after=self.now(), race=True)
         for _ in range(self.dice.number(1, 2)):
             repo = self.repo()
             self.put(repo, self.new_image(repo))

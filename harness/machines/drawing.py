@@ -16,8 +16,8 @@ from harness.machines.families import FAMILIES, machine_for
 from harness.plan.plan import Plan
 
 BATCH = 10
-"""Examples in one run of Hypothesis: the first is the simplest one (always the same rule), which is not run;
-the others are fresh. From the eleventh on Hypothesis would mutate earlier examples, which share their swarm."""
+"""Examples in one run of Hypothesis. From the eleventh on it would mutate earlier examples, whose swarm (which
+features are on) the mutants share; so many short runs, each with a salt of its own, see more."""
 _BARREN_BATCHES = 20
 
 
@@ -107,7 +107,12 @@ class _Collector:
 def _fresh(family: Family, scope: Scope, take: Callable[[Plan], None], salt: int) -> type[PlanMachine]:
     """A machine class of its own for one run, so that nothing leaks from one to the next."""
     parent = machine_for(family)
-    attributes: dict[str, Any] = {"family": family, "scope": scope, "finish": staticmethod(take), "salt": salt}
+    attributes: dict[str, Any] = {
+        "family": family,
+        "scope": scope,
+        "finish": staticmethod(take),
+        "salt": salt,
+    }
     return type(parent.__name__, (parent,), attributes)
 
 
@@ -140,10 +145,10 @@ def _own_constants_only() -> Iterator[None]:
     if gather is None or cache is None or constants is None:
         yield
         return
-    setattr(providers, "_get_local_constants", constants)
+    vars(providers)["_get_local_constants"] = constants
     cache.cache.clear()
     try:
         yield
     finally:
-        setattr(providers, "_get_local_constants", gather)
+        vars(providers)["_get_local_constants"] = gather
         cache.cache.clear()

@@ -41,7 +41,9 @@ class FaultRules(UploadRules, ManifestRules):
         places = [at for at in (0, 1, size // 2, size - 1, 4096, 4095, 65536) if 0 <= at < size]
         return self.dice.pick(places)
 
-    def way_for(self, size: int, ways: Sequence[str] = ("put", "stream", "chunked", "post")) -> tuple[str, int, tuple[int, ...]]:
+    def way_for(
+        self, size: int, ways: Sequence[str] = ("put", "stream", "chunked", "post")
+    ) -> tuple[str, int, tuple[int, ...]]:
         """A way to push a blob of ``size`` bytes, how many bytes its first body carries, and its chunks."""
         open_ways = [way for way in ways if self.can("chunked") or IN_BODY[way] != "patch"]
         way = self.dice.pick(open_ways or ["put"])
@@ -83,7 +85,7 @@ class FaultRules(UploadRules, ManifestRules):
         dice, repo = self.dice, self.repo()
         manifest, tag, lane = self.ready_manifest(repo), self.tag(), self.lane()
         put = self.do(
-            "manifest.put", lane, repo=repo, manifest=manifest, tag=tag, cut=self.cut_in("put", 200)
+            "manifest.put", lane, repo=repo, manifest=manifest, tag=tag, cut=self.cut_in("put", 120)
         )
         self.after_cut(put, lane)
         if dice.chance(0.6):
@@ -101,7 +103,9 @@ class FaultRules(UploadRules, ManifestRules):
         sent: dict[str, Arg | None] = {**names, "blob": session.blob, "first": 0, "size": first}
         patch = self.do("upload.patch", lane, sent, cut=cut, race=False)
         self.after_cut(patch, lane)
-        self.resume_session(names, session.blob, size, cut.place.at_bytes if cut.place.part == "body" else first)
+        self.resume_session(
+            names, session.blob, size, cut.place.at_bytes if cut.place.part == "body" else first
+        )
         session.open = False
 
     def resume_session(self, names: dict[str, Arg | None], blob: str, size: int, reached: int) -> None:
@@ -306,6 +310,4 @@ class FaultRules(UploadRules, ManifestRules):
 def retried(machine: FaultRules) -> list[str]:
     """Operations whose request can be sent again: writes that are not repeated in themselves."""
     kinds = ("blob.push", "manifest.put", "upload.patch", "upload.finish", "blob.delete", "manifest.delete")
-    return [
-        op.id for op in machine.draft.operations if op.do in kinds and op.get("times") is None
-    ]
+    return [op.id for op in machine.draft.operations if op.do in kinds and op.get("times") is None]

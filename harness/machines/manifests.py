@@ -79,8 +79,7 @@ class ManifestRules(PlanMachine):
         repo, lane = self.repo(), self.lane()
         wanted = self.dice.weighted(((1, 0), (3, 1), (4, 2), (2, 3)))
         children = tuple(dict.fromkeys(self.child(repo, lane) for _ in range(wanted)))
-        docker = self.dice.chance(0.1)
-        index = self.draft.new_manifest(ManifestSpec("index", children=children, docker=docker))
+        index = self.draft.new_manifest(ManifestSpec("index", children=children, docker=self.docker()))
         self.put(repo, index, lane)
 
     @step("nested", can_index, lambda machine: machine.held(None, ("index",)) is not None)
@@ -91,7 +90,7 @@ class ManifestRules(PlanMachine):
         children = [inner]
         if self.dice.chance(0.5) and (other := self.held(repo)) is not None and other[1] != inner:
             children.append(other[1])
-        index = self.draft.new_manifest(ManifestSpec("index", children=tuple(children)))
+        index = self.draft.new_manifest(ManifestSpec("index", children=tuple(children), docker=self.docker()))
         self.put(repo, index)
 
     @step("lonely-index", can_index)
@@ -99,7 +98,8 @@ class ManifestRules(PlanMachine):
         """An index without children, by tag, in a repository in which nothing else may ever be."""
         fresh = [r for r in self.repos if not any(where == r for where, _ in self.draft.placed)]
         repo = self.dice.pick(fresh) if fresh else self.repo()
-        index = self.draft.new_manifest(ManifestSpec("index", annotations=self.dice.number(0, 1)))
+        spec = ManifestSpec("index", annotations=self.dice.number(0, 1), docker=self.docker())
+        index = self.draft.new_manifest(spec)
         self.put(repo, index, tagged=0.85)
 
     @step("artifacts")
@@ -149,13 +149,13 @@ class ManifestRules(PlanMachine):
         repo = self.repo()
         if self.dice.chance(0.3) and self.can("index"):
             absent = self.new_image(repo)
-            spec = ManifestSpec("index", children=(absent,))
+            spec = ManifestSpec("index", children=(absent,), docker=self.docker())
             self.orphans.append((repo, absent))
         else:
             blob = self.new_blob(64)
             present = self.new_blob()
             self.push(repo, present)
-            spec = ManifestSpec("image", config=present, layers=(blob,))
+            spec = ManifestSpec("image", config=present, layers=(blob,), docker=self.docker())
         manifest = self.draft.new_manifest(spec)
         self.put(repo, manifest)
         if spec.layers and self.dice.chance(0.6):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.machines.base import PlanMachine, concurrent, step
+from harness.machines.base import PlanMachine, concurrent, steady, step
 from harness.machines.manifests import ManifestRules
 from harness.plan.operation import Arg
 
@@ -24,19 +24,19 @@ class TagRules(ManifestRules):
             lane = self.lane(self.draft.operation(moved).lane)
             self.do(self.dice.pick(("manifest.get", "manifest.head")), lane, repo=repo, tag=tag)
 
-    @step("storms", concurrent)
+    @step("storms", concurrent, steady)
     def storm(self) -> None:
         """One lane moves a tag to and fro, the others read it, list it, or delete it."""
-        if self.draft.window is not None:
-            return
         dice, repo, tag = self.dice, self.repo(), self.tag()
         writer = self.lane()
         old, new = self.new_image(repo), self.ready_manifest(repo)
         if new == old:
             new = self.new_image(repo)
         fresh = dice.chance(0.25)
-        start = None if fresh else self.do("manifest.put", writer, repo=repo, manifest=old, tag=tag, race=False)
-        ready = [mark for mark in (start, self.draft.last_in(writer)) if mark is not None][:1]
+        ready = self.now()
+        if not fresh:
+            first = self.do("manifest.put", writer, race=False, repo=repo, manifest=old, tag=tag)
+            ready = (first,)
         self.do(
             "manifest.put",
             writer,
@@ -51,7 +51,7 @@ class TagRules(ManifestRules):
         for lane in readers:
             self.read_often(lane, repo, tag, ready)
 
-    def read_often(self, lane: int, repo: str, tag: str, ready: list[str]) -> None:
+    def read_often(self, lane: int, repo: str, tag: str, ready: tuple[str, ...]) -> None:
         """Something beside a storm: it starts when the storm can start."""
         dice = self.dice
         args: dict[str, Arg | None] = {"repo": repo}
@@ -69,11 +69,9 @@ class TagRules(ManifestRules):
             args["times"] = dice.number(20, 60)
         self.do(kind, lane, args, race=True, after=ready)
 
-    @step("duels", concurrent)
+    @step("duels", concurrent, steady)
     def duel(self) -> None:
         """Two lanes put different manifests to one tag, new or old, at the same time; then somebody reads."""
-        if self.draft.window is not None:
-            return
         dice, repo, tag = self.dice, self.repo(), self.tag()
         first, second = dice.some(range(1, self.draft.lanes + 1), 2)
         mine, other = self.new_image(repo), self.new_image(repo)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.machines.base import PlanMachine, concurrent, step
-from harness.model.draft import Session
+from harness.machines.base import PlanMachine, concurrent, steady, step
+from harness.model.draft import WORDS, Session
 from harness.plan.operation import Arg, Hold, Lane, Place
 
 
@@ -20,8 +20,9 @@ def can_patch(machine: PlanMachine) -> bool:
 
 
 class UploadRules(PlanMachine):
-    """Features: ``sessions``, ``out-of-order`` (gaps, repeats, claims), ``refused-commit``, ``two-committers``,
-    ``same-blob-twice`` (two sessions at once), ``after-end``, ``foreign-session``, ``cancel``."""
+    """Features: ``sessions``, ``out-of-order`` (gaps, repeats, claims), ``refused-commit``,
+    ``two-committers``, ``same-blob-twice`` (two sessions at once), ``after-end``, ``foreign-session``,
+    ``cancel``."""
 
     def start_session(self, blob: str, lane: Lane | None = None, repo: str | None = None) -> Session:
         """Open a session that is meant for a blob."""
@@ -47,7 +48,7 @@ class UploadRules(PlanMachine):
         return session.lane if self.dice.chance(0.85) else None
 
     def patch(self, session: Session, size: int, first: int | None = None, **more: Arg | None) -> str:
-        """Send bytes into a session, where it is as far as the plan knows; a quarter without Content-Range."""
+        """Send bytes into a session, where it is as far as the plan knows; some without Content-Range."""
         claims = "claim" in more or first is not None
         bare = False if not claims and self.dice.chance(0.25) else None
         first = session.offset if first is None else first
@@ -57,7 +58,7 @@ class UploadRules(PlanMachine):
         return self.do("upload.patch", lane, args, race=False, first=first, size=size)
 
     def commit(self, session: Session, lane: Lane | None = None, **more: Arg | None) -> str:
-        """Close a session with the digest of its blob; where bytes are missing, mostly with them in the PUT."""
+        """Close a session with the digest of its blob; missing bytes mostly come in the PUT."""
         left = self.session_size(session) - session.offset
         args: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name, "blob": session.blob}
         if left > 0 and self.dice.chance(0.9):
@@ -100,13 +101,11 @@ class UploadRules(PlanMachine):
             self.commit(session)
 
     def look(self, session: Session) -> str:
-        return self.do(
-            "upload.status", self.at(session), race=False, repo=session.repo, upload=session.name
-        )
+        return self.do("upload.status", self.at(session), race=False, repo=session.repo, upload=session.name)
 
     @step("out-of-order", has_session, can_patch)
     def send_out_of_order(self) -> None:
-        """A gap, a repeat, an overlap, or right bytes that claim to be others; then perhaps where to resume."""
+        """A gap, a repeat, an overlap, or right bytes that claim to be others; then perhaps the status."""
         session = self.session()
         size, offset = self.session_size(session), session.offset
         if offset + 1 >= size:
@@ -127,14 +126,13 @@ class UploadRules(PlanMachine):
             self.patch(session, left, offset, claim=0 if how == "claim-zero" and offset else offset + 7)
         if self.can("upload-status") and self.dice.chance(0.6):
             self.look(session)
-        session.sure = True  # the registry has to refuse it: the offset stays
-        session.offset = offset
+        session.offset = offset  # a registry has to refuse it
         if self.dice.chance(0.4):
             self.commit(session)
 
     @step("refused-commit", has_session)
     def commit_wrong(self) -> None:
-        """A commit that has to be refused: the digest of other bytes, missing bytes, or a wrong last range."""
+        """A commit to refuse: the digest of other bytes, missing bytes, or a wrong last range."""
         session = self.session()
         left = self.session_size(session) - session.offset
         how = self.dice.pick(("digest", "digest", "short", "claim"))
@@ -183,28 +181,26 @@ class UploadRules(PlanMachine):
         if self.dice.chance(0.7):
             self.do("blob.pull", race=False, repo=session.repo, blob=session.blob)
 
-    @step("two-committers", concurrent, can_patch)
+    @step("two-committers", concurrent, steady, can_patch)
     def commit_while_sending(self) -> None:
         """One lane stands still in the middle of a PATCH while another one does something to the session."""
-        if self.draft.window is not None:
-            return
         session = self.start_session(self.new_blob(self.dice.pick((4097, 65537, 8193))), self.lane())
         first = session.lane
         other = self.lane(first)
         size = self.session_size(session)
-        release = self.draft.new_id("other")
+        kinds = ["upload.finish", "upload.finish"]
+        kinds += ["upload.status"] if self.can("upload-status") else []
+        kinds += ["upload.cancel"] if self.can("upload-cancel") else []
+        kind = self.dice.pick(kinds)
+        release = self.draft.new_id(WORDS[kind])
         hold = Hold(release, Place("patch", 1, "body", self.dice.pick((1, size // 2, size - 1))))
-        args: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name}
-        sent = self.do("upload.patch", first, {**args, "blob": session.blob, "first": 0, "size": size}, hold=hold)
-        if self.can("upload-status") and self.dice.chance(0.5):
-            self.do("upload.status", other, args, race=True, after=(f"{sent}.held",), id=release)
-        elif self.can("upload-cancel") and self.dice.chance(0.5):
-            self.do("upload.cancel", other, args, race=True, after=(f"{sent}.held",), id=release)
-        else:
-            args["blob"] = session.blob
-            self.do("upload.finish", other, args, race=True, after=(f"{sent}.held",), id=release)
-        session.last, session.sure = sent, False
-        self.do("upload.finish", first, {**args, "blob": session.blob}, race=False)
+        names: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name}
+        commit = {**names, "blob": session.blob}
+        sent = self.do("upload.patch", first, {**commit, "first": 0, "size": size}, hold=hold, race=False)
+        meanwhile = commit if kind == "upload.finish" else names
+        self.do(kind, other, meanwhile, race=True, after=(f"{sent}.held",), id=release)
+        session.last = sent
+        self.do("upload.finish", first, commit, race=False)
 
     @step("same-blob-twice", can_patch)
     def same_blob_in_two_sessions(self) -> None:
@@ -244,7 +240,7 @@ class UploadRules(PlanMachine):
         others = [repo for repo in self.repos if repo != session.repo]
         if not others:
             return
-        offset, sure = session.offset, session.sure
+        offset = session.offset
         names: dict[str, Arg | None] = {"repo": self.dice.pick(others), "upload": session.name}
         left = self.session_size(session) - session.offset
         kinds = [(1.0, "upload.finish")]
@@ -257,7 +253,7 @@ class UploadRules(PlanMachine):
         if kind == "upload.patch":
             names.update(first=session.offset, size=left)
         self.do(kind, None, names, race=False)
-        session.open, session.offset, session.sure = True, offset, sure
+        session.open, session.offset = True, offset
         if kind == "upload.finish":
             self.draft.placed.pop((str(names["repo"]), session.blob), None)
         if self.dice.chance(0.5):
@@ -270,4 +266,3 @@ class UploadRules(PlanMachine):
         if self.can("upload-status") and self.dice.chance(0.5):
             self.do("upload.status", race=False, repo=session.repo, upload=session.name)
             session.open = False
-

@@ -17,26 +17,15 @@ from harness.plan.plan import Closing, Plan, is_barrier
 Key = tuple[str, str, str]
 """What an operation touches: (``"blob"`` | ``"manifest"`` | ``"tag"``, repository, name)."""
 
+# fmt: off
 WORDS: dict[str, str] = {
-    "blob.push": "push",
-    "blob.mount": "mount",
-    "blob.pull": "fetch",
-    "blob.head": "check",
-    "blob.delete": "drop",
-    "upload.start": "start",
-    "upload.patch": "patch",
-    "upload.status": "status",
-    "upload.finish": "finish",
-    "upload.cancel": "cancel",
-    "manifest.put": "put",
-    "manifest.get": "get",
-    "manifest.head": "head",
-    "manifest.delete": "delete",
-    "tag.delete": "untag",
-    "image.pull": "pull",
-    "tags.list": "tags",
-    "referrers.list": "referrers",
+    "blob.push": "push", "blob.mount": "mount", "blob.pull": "fetch", "blob.head": "check",
+    "blob.delete": "drop", "upload.start": "start", "upload.patch": "patch", "upload.status": "status",
+    "upload.finish": "finish", "upload.cancel": "cancel", "manifest.put": "put", "manifest.get": "get",
+    "manifest.head": "head", "manifest.delete": "delete", "tag.delete": "untag", "image.pull": "pull",
+    "tags.list": "tags", "referrers.list": "referrers",
 }
+# fmt: on
 """The word that an operation's id starts with, where it is not the kind itself."""
 
 WRITES: frozenset[str] = frozenset({"blob.push", "blob.mount", "manifest.put"})
@@ -45,8 +34,7 @@ WRITES: frozenset[str] = frozenset({"blob.push", "blob.mount", "manifest.put"})
 
 @dataclass(slots=True)
 class Session:
-    """An upload session, as far as the plan knows: ``offset`` bytes of ``blob`` have been sent so far.
-    ``sure``: the offset is what a registry must have (nothing was cut, refused or raced)."""
+    """An upload session, as far as the plan knows: ``offset`` bytes of ``blob`` have been sent so far."""
 
     name: str
     repo: str
@@ -56,7 +44,6 @@ class Session:
     last: str
     offset: int = 0
     open: bool = True
-    sure: bool = True
 
 
 @dataclass(slots=True)
@@ -98,18 +85,12 @@ class Draft:
     def __len__(self) -> int:
         return len(self.operations)
 
-    def __contains__(self, id_: object) -> bool:
-        return id_ in self._position
-
     def operation(self, id_: str) -> Operation:
         return self.operations[self._position[id_]]
 
     @property
     def last(self) -> str | None:
         return self.operations[-1].id if self.operations else None
-
-    def last_in(self, lane: Lane) -> str | None:
-        return self._last_in_lane.get(lane)
 
     # --- names ----------------------------------------------------------------------------------------------
 
@@ -247,14 +228,9 @@ class Draft:
     def build(self, closing: Closing = "read") -> Plan:
         """The plan. Raises `PlanError` when it cannot be run (a defect of the drawing)."""
         self.close_window()
-        blobs = dict(self.blobs)
-        return Plan(tuple(self.operations), blobs, dict(self.manifests), closing).check()
+        return Plan(tuple(self.operations), dict(self.blobs), dict(self.manifests), closing).check()
 
     # --- order ----------------------------------------------------------------------------------------------
-
-    def surely_before(self, first: str, then: str) -> bool:
-        """Whether ``first`` has surely ended when ``then`` starts."""
-        return bool(self._before[then] >> self._position[first] & 1)
 
     def _ended(self, mark: str) -> int:
         """The operations (as bits) that have ended when a mark is reached."""
@@ -359,8 +335,6 @@ class Draft:
         fits = op["first"] == session.offset and op.get("claim", session.offset) == session.offset
         if fits and op.cut is None:
             session.offset += op["size"]
-        if not fits or op.cut is not None or op.hold is not None:
-            session.sure = False
 
     def _finish(self, op: Operation) -> None:
         session = self.sessions[op["upload"]]
@@ -403,8 +377,6 @@ class Draft:
 
     def _kill(self, op: Operation) -> None:
         self.dead = True
-        for session in self.sessions.values():
-            session.sure = False
 
     def _revive(self, op: Operation) -> None:
         self.dead = False

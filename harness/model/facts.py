@@ -193,7 +193,11 @@ class Facts:
         if obj.digest in self.manifests:
             return True
         name = self.blobs.get(obj.digest)
-        return name is not None and self.symbols.blob_spec(name).unique and self.symbols.blob_size_bytes(name) > 2
+        return (
+            name is not None
+            and self.symbols.blob_spec(name).unique
+            and self.symbols.blob_size_bytes(name) > 2
+        )
 
     def canonical(self, digest: str) -> str:
         """The sha256 digest of a manifest's content, which is a tag's value."""

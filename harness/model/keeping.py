@@ -37,7 +37,9 @@ def may_remove(
         return False
     graph = references(facts)
     if obj.kind == "blob":
-        return not any(_holds_blob(facts, obj.repo, user, run, since, start, end) for user in graph.users(obj.digest))
+        return not any(
+            _holds_blob(facts, obj.repo, user, run, since, start, end) for user in graph.users(obj.digest)
+        )
     if not run.untagged:
         return False
     if certainly_tagged(facts, obj, start, end, since):
@@ -55,9 +57,7 @@ def _objects(facts: Facts, repo: str, name: str) -> Iterator[Obj]:
         yield Obj("manifest", repo, digest)
 
 
-def _holds_blob(
-    facts: Facts, repo: str, user: str, run: Collect, since: Fact, start: int, end: int
-) -> bool:
+def _holds_blob(facts: Facts, repo: str, user: str, run: Collect, since: Fact, start: int, end: int) -> bool:
     for holder in _objects(facts, repo, user):
         if _live(facts, holder, start, end, since):
             return True
@@ -151,7 +151,9 @@ def certainly_garbage(facts: Facts, obj: Obj, run: Collect) -> bool:
         return False
     needed = [*graph.parents(obj.digest), *graph.parents(facts.canonical(obj.digest))]
     subject = graph.parts(name).subject
-    if any(_possible(t, run.start_ns) for n in needed for d in graph.digests(n) for t in facts.with_digest(d)):
+    if any(
+        _possible(t, run.start_ns) for n in needed for d in graph.digests(n) for t in facts.with_digest(d)
+    ):
         return False
     if subject is not None and any(_possible(t, run.start_ns) for t in facts.with_digest(subject)):
         return False

@@ -231,5 +231,7 @@ def _accepted(facts: Facts) -> None:
                 gone = [*absences(facts, blob), *blob.absents]
                 if any(e.before(put) for e in blob.evidence()) and source_of(blob, put, gone):
                     blob.presents.append(
-                        Fact("present", blob.obj, put.index, put.op, put.start_ns, put.end_ns, True, "accepted")
+                        Fact(
+                            "present", blob.obj, put.index, put.op, put.start_ns, put.end_ns, True, "accepted"
+                        )
                     )

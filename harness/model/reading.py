@@ -156,9 +156,7 @@ class _Reader:
         if name is not None:
             yield from (other for other, its in table.items() if its == name and other != digest)
 
-    def _fact(
-        self, what: FactKind, kind: ObjKind, digest: str, certain: bool = True, via: str = ""
-    ) -> None:
+    def _fact(self, what: FactKind, kind: ObjKind, digest: str, certain: bool = True, via: str = "") -> None:
         obj = Obj(kind, self.repo, digest)
         end = self.seen.end_ns if what in ("write", "delete") else self.exchange.completed_ns
         fact = Fact(what, obj, self.exchange.index, self.exchange.op, self.seen.start_ns, end, certain, via)
@@ -276,7 +274,11 @@ class _Reader:
             if not restricted(self.exchange):
                 self._tag("read", tag, ANY if value is None else value, lasting=False)
             name = self.facts.manifests.get(value or "")
-            if name is not None and value is not None and self.facts.symbols.manifest_spec(name).alg == "sha256":
+            if (
+                name is not None
+                and value is not None
+                and self.facts.symbols.manifest_spec(name).alg == "sha256"
+            ):
                 self._fact("present", "manifest", value, via=f"tag {tag}")
         elif self.status == 404:
             self._tag("read", tag, None, lasting=False)

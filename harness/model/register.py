@@ -46,9 +46,7 @@ class Verdict:
     unknown: bool = False
 
 
-def check(
-    ops: Sequence[TagOp], initial: Iterable[State] = (None,), nodes_max: int = NODES_MAX
-) -> Verdict:
+def check(ops: Sequence[TagOp], initial: Iterable[State] = (None,), nodes_max: int = NODES_MAX) -> Verdict:
     """Judge all operations on one tag. After a violation the register may be what it was or what was read,
     and the search goes on, so that one defect does not hide another."""
     ops = _relevant(ops)
@@ -61,9 +59,9 @@ def check(
 
 
 def _relevant(ops: Sequence[TagOp]) -> list[TagOp]:
-    """Without optional writes of values that nobody reads: leaving one out is never worse, unless a read
-    of any value could have used it."""
-    read = {op.value for op in ops if op.kind == "read"}
+    """Without optional writes of values that nobody reads or removes: leaving one out is never worse, unless
+    a read of any value could have used it."""
+    read = {op.value for op in ops if op.kind in ("read", "delete_if")}
     return [
         op
         for op in ops
@@ -201,10 +199,16 @@ def possible(ops: Sequence[TagOp], initial: frozenset[State] = frozenset({None})
     return None if search.exhausted else True
 
 
-def _explain(ops: Sequence[TagOp], read: TagOp, expected: frozenset[State], initial: frozenset[State]) -> Violation:
+def _explain(
+    ops: Sequence[TagOp], read: TagOp, expected: frozenset[State], initial: frozenset[State]
+) -> Violation:
     """Few operations that already exclude the read: all that could have made what it saw, and one or two that
     force something else. Everything that could have helped the read stays in, so that the proof is one."""
-    makers = [op for op in ops if op is not read and op.kind != "read" and op.start_ns <= read.end_ns and _makes(op, read)]
+    makers = [
+        op
+        for op in ops
+        if op is not read and op.kind != "read" and op.start_ns <= read.end_ns and _makes(op, read)
+    ]
     if read.value is not None and not makers and read.value not in initial:
         return Violation(read, expected, (read,), None)
     others = [
@@ -216,6 +220,9 @@ def _explain(ops: Sequence[TagOp], read: TagOp, expected: frozenset[State], init
     others.sort(key=lambda op: (op.end_ns, op.kind != "read"), reverse=True)
     for forcing in sorted(others[:8], key=lambda op: op.kind == "read"):
         helping = [op for op in ops if op.kind != "read" and (_makes(op, read) or _makes(op, forcing))]
+        if read.value is None:
+            removed = {op.value for op in makers if op.kind == "delete_if"}
+            helping += [op for op in ops if op.kind == "write" and op.value in removed]
         trial = _ordered({*makers, *helping, forcing, read})
         if possible(trial, initial) is False:
             origin = _latest(makers, read)
@@ -243,7 +250,9 @@ def _makes(op: TagOp, other: TagOp) -> bool:
 
 
 def _reads_alike(one: TagOp, other: TagOp) -> bool:
-    return one.value == other.value or (ANY in (one.value, other.value) and None not in (one.value, other.value))
+    return one.value == other.value or (
+        ANY in (one.value, other.value) and None not in (one.value, other.value)
+    )
 
 
 def _latest(ops: list[TagOp], before: TagOp) -> TagOp | None:

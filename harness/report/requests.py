@@ -13,6 +13,7 @@ from harness.plan.kinds import KINDS
 from harness.plan.operation import Operation
 from harness.plan.plan import Plan
 
+ACCEPT_ALL = (("Accept", ", ".join(ALL_MANIFEST_TYPES)),)
 BINARY = ("Content-Type", "application/octet-stream")
 
 
@@ -171,7 +172,8 @@ def _start(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
 def _patch(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     first, size = op["first"], op["size"]
     headers = (BINARY, *(_range(op.get("claim", first), size) if op.get("range", True) else ()))
-    allowed = () if "claim" in op.args else (202, 416)
+    out_of_order = op.get("range", True) and op.get("claim", first) != first
+    allowed = (416,) if out_of_order else (202, 416)
     body = Body("blob", op["blob"], first, size)
     yield Step(op.id, "PATCH", f"{{upload:{op['upload']}}}", headers, (), body, op["upload"], allowed)
 
@@ -183,7 +185,9 @@ def _finish(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     headers = [BINARY] if body else []
     if "claim" in op.args:
         headers += _range(op["claim"], size)
-    yield Step(op.id, "PUT", f"{{upload:{op['upload']}}}", tuple(headers), digest, body)
+    wrong = op.get("declare", op["blob"]) != op["blob"]
+    allowed = (400, 404, 416) if wrong else ()
+    yield Step(op.id, "PUT", f"{{upload:{op['upload']}}}", tuple(headers), digest, body, "", allowed)
 
 
 def _put(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
@@ -200,7 +204,7 @@ def _put(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
 def _manifest(method: str) -> _Lower:
     def lower(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
         reference, name = _which(op)
-        accept = (("Accept", op.get("accept") or ", ".join(ALL_MANIFEST_TYPES)),)
+        accept = (("Accept", op["accept"]),) if "accept" in op.args else ACCEPT_ALL
         gets = f"manifest:{name}" if name and method == "GET" else ""
         for _ in range(max(1, op.get("times", 1))):
             yield Step(op.id, method, _manifests(op, reference), accept, allowed=(200, 404), gets=gets)

@@ -65,12 +65,14 @@ while size > 0:
 
 
 def transcript(history: History, *, only: Collection[int] | None = None) -> str:
-    """The exchanges (``only`` those with these indexes) as commands and answers, in the order in which they
-    were sent. Locations of upload sessions are those of the recorded run: use what your registry answers."""
+    """The exchanges (``only`` those with these indexes) as commands and answers, in the order in
+    which they were sent. Locations of upload sessions are those of the recorded run: use what your registry
+    answers."""
     chosen = [e for e in history.exchanges if only is None or e.index in only]
     chosen.sort(key=lambda e: (e.invoked_ns, e.index))
+    target = visible(history.target) or "a registry"
     blocks = [
-        f"# {len(chosen)} of {len(history.exchanges)} exchanges with {_clean(history.target) or 'a registry'},"
+        f"# {len(chosen)} of {len(history.exchanges)} exchanges with {target},"
         f" seed {history.seed}\nREGISTRY=${{REGISTRY:-http://127.0.0.1:5000}}"
     ]
     commands = [_exchange(exchange, history) for exchange in chosen]
@@ -81,10 +83,11 @@ def transcript(history: History, *, only: Collection[int] | None = None) -> str:
 
 def redacted(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     """Headers without secrets."""
-    return [(k, HIDDEN if k.lower() in SECRET_HEADERS else _clean(v)) for k, v in headers]
+    return [(k, HIDDEN if k.lower() in SECRET_HEADERS else visible(v)) for k, v in headers]
 
 
-def _clean(text: str) -> str:
+def visible(text: str) -> str:
+    """A text without tokens, passwords and signatures."""
     text = SECRET_USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = SECRET_QUERY.sub(rf"\1{HIDDEN}", text)
     return SECRET_JSON.sub(rf"\1{HIDDEN}\2", text)
@@ -97,7 +100,7 @@ def curl(exchange: Exchange, history: History) -> str:
         words = ["curl -sS -I"]
     elif exchange.method != "GET":
         words.append(f"-X {exchange.method}")
-    target = _clean(exchange.target)
+    target = visible(exchange.target)
     url = f'"$REGISTRY"{shlex.quote(target)}' if target.startswith("/") else shlex.quote(target)
     lines = [" ".join([*words, url])]
     for name, value in redacted(exchange.request_headers):
@@ -120,11 +123,11 @@ def _body(exchange: Exchange, history: History) -> tuple[str, str]:
         data = names.manifest(about["manifest"])
         if len(data) == size and size <= INLINE_BYTES:
             return f"printf %s {shlex.quote(data.decode())}", sink
-    blob = about.get("blob")
+    blob = str(about.get("blob", ""))
     if blob == EMPTY_JSON:
         return "printf %s '{}'", sink
     if blob in names.blobs and names.blobs[blob].of is None:
-        return f"body {shlex.quote(str(blob))} {about.get('first', 0)} {size}", sink
+        return f"body {shlex.quote(blob)} {about.get('first', 0)} {size}", sink
     return "", f"--data-binary @body   # {phrases.size(size)}; `seatrial replay` makes and sends it"
 
 
@@ -142,7 +145,7 @@ def _exchange(exchange: Exchange, history: History) -> str:
             lines.append(f"#   {name}: {value}")
     body = exchange.body
     if body is not None and body.size_bytes:
-        text = _clean(body.text)[:ANSWER_CHARS].strip() if body.text else ""
+        text = visible(body.text)[:ANSWER_CHARS].strip() if body.text else ""
         if text and text.isprintable():
             more = " …" if len(body.text or "") > ANSWER_CHARS else ""
             lines.append(f"#   {text}{more}")

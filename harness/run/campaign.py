@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from harness.checkers.finding import Finding, Report
 from harness.checkers.sometimes import SOMETIMES, reached
 from harness.history import History
 from harness.machines import FAMILIES, Scope, StopDrawing, draw
-from harness.plan.codec import Expect, Scenario, dump
+from harness.plan.codec import Expect, Scenario, dump, needs_of
 from harness.plan.plan import Plan
-from harness.report.findings_json import Known
+from harness.report.findings_json import Known, kinds
 from harness.report.result import FoundFinding, PropertyResult, RunResult, Status
 from harness.run.keep import Keeper
 from harness.run.options import Options
@@ -33,6 +33,8 @@ SAME_CHECK_MAX = 3
 """How often one check is shrunk anew, when other kinds of operations seem to be involved."""
 SHRINK_SHARE = 3.0
 """Shrinking may take so many times the budget for exploring, all findings together."""
+WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5}
+"""How the budget is shared between the families; 1 where nothing is said."""
 LOUD = frozenset({"must", "promise", "hazard"})
 QUIET_EXECUTIONS = 8
 
@@ -88,8 +90,8 @@ class Campaign:
 
     def family(self, id_: str) -> list[FoundFinding]:
         """Spend a family's share of the budget; the findings that are new."""
-        weight = FAMILIES[id_].weight / sum(family.weight for family in FAMILIES.values())
-        budget_s = self.options.limits.budget_s * weight
+        share = WEIGHTS.get(id_, 1.0) / sum(WEIGHTS.get(family, 1.0) for family in FAMILIES)
+        budget_s = self.options.limits.budget_s * share
         before = set(self.found)
         self.families.append(id_)
         begun, shrunk_before = time.monotonic(), self._shrinking_s
@@ -194,7 +196,7 @@ class Campaign:
         scenario = Scenario(
             title=finding.title,
             plan=shrunk.plan,
-            needs=needs(shrunk.plan),
+            needs=needs_of(shrunk.plan),
             expect=Expect(
                 finding.property, kinds(shrunk.plan, finding.witness), finding.check, finding.clause
             ),
@@ -267,11 +269,6 @@ def seed_of(seed: int, family: str, batch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{family}/{batch}".encode()).digest()[:8], "big")
 
 
-def kinds(plan: Plan, witness: Iterable[str]) -> tuple[str, ...]:
-    """The kinds of a witness's operations, in order; read-backs keep their name."""
-    return tuple(plan[id_].do if id_ in plan else id_ for id_ in witness)
-
-
 def raw_key(plan: Plan, finding: Finding) -> tuple[object, ...]:
     return (*finding.signature, finding.level, tuple(sorted(set(kinds(plan, finding.witness)))))
 
@@ -281,13 +278,6 @@ def finding_id(plan: Plan, finding: Finding) -> str:
     form = (*finding.signature, finding.level, tuple(sorted({op.do for op in plan})))
     check = finding.check.rpartition(".")[2] or finding.check
     return f"{finding.property}-{check}-{hashlib.sha256(repr(form).encode()).hexdigest()[:4]}"
-
-
-def needs(plan: Plan) -> tuple[str, ...]:
-    """Controls and abilities without which a plan cannot be carried out."""
-    from harness.plan.kinds import KINDS
-
-    return tuple(dict.fromkeys(KINDS[op.do].needs for op in plan if KINDS[op.do].needs))
 
 
 def not_tried(trial: Trial, options: Options) -> tuple[tuple[str, str], ...]:

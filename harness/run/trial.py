@@ -14,12 +14,20 @@ from harness.checkers.finding import Finding, Report
 from harness.history import Abilities, History, Promises
 from harness.plan.plan import Plan
 from harness.run.executor import Executor, Limits
-from harness.run.options import Options, promised
+from harness.run.options import OptionError, Options, promised
 from harness.targets import UrlTarget, load_target
 from harness.targets.base import Target, TargetError
 from harness.targets.probe import probe
-from harness.wire import Authenticator, Client, Tls
-from harness.wire.auth import Credentials, find_credentials
+from harness.wire import (
+    Authenticator,
+    BadCredentials,
+    BadUrl,
+    Client,
+    Credentials,
+    Tls,
+    load_credentials,
+    parse_base,
+)
 
 FRESH_EVERY = 20
 """An owned target gets an empty storage folder after so many plans, so that none disturbs another."""
@@ -98,7 +106,7 @@ def open_trial(options: Options) -> Trial:
         if options.spec is not None:
             promises = replace(promises, spec=options.spec)
         clients = _clients(options, target)
-        probed = probe(clients(), options.namespace)
+        probed = probe(target.url, clients, options.namespace)
         abilities = Abilities(probed.supports, target.controls)
         if promises.collection == "none" and "collect" in target.controls:
             promises = replace(promises, collection="offline")
@@ -112,9 +120,9 @@ def _target(options: Options) -> Target:
     if options.target is not None:
         return UrlTarget(
             options.target,
-            kill_cmd=options.kill_cmd,
-            restart_cmd=options.restart_cmd,
-            gc_cmd=options.gc_cmd,
+            kill_command=options.kill_cmd,
+            restart_command=options.restart_cmd,
+            gc_command=options.gc_cmd,
             credentials=_credentials(options),
             tls=_tls(options),
         )
@@ -122,16 +130,21 @@ def _target(options: Options) -> Target:
 
 
 def _credentials(options: Options) -> Credentials | None:
-    return find_credentials(options.target or "", options.username, options.password)
+    if options.target is None:
+        return None
+    try:
+        return load_credentials(parse_base(options.target), options.username, options.password)
+    except (BadCredentials, BadUrl) as error:
+        raise OptionError(str(error)) from None
 
 
 def _tls(options: Options) -> Tls:
-    return Tls(ca=options.ca, insecure=options.insecure)
+    return Tls(ca_file=options.ca, insecure=options.insecure)
 
 
 def _clients(options: Options, target: Target) -> Callable[[], Client]:
     credentials, tls = _credentials(options), _tls(options)
-    authenticator = Authenticator(credentials, tls=tls) if credentials else None
+    authenticator = Authenticator(credentials) if credentials else None
 
     def make() -> Client:
         return Client(target.url, credentials=credentials, tls=tls, authenticator=authenticator)

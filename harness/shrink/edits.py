@@ -45,7 +45,7 @@ class Edit:
 
 
 def values(plan: Plan) -> list[Edit]:
-    found = [*_names(plan), *_manifests(plan), *_algs(plan), *_arguments(plan), *_sizes(plan)]
+    found = [*names(plan), *_manifests(plan), *_algs(plan), *_arguments(plan), *_sizes(plan)]
     if plan.closing != "read":
         found.append(Edit("no restart at the end", lambda p: replace(p, closing="read")))
     return [edit for edit in found if edit.apply(plan).digest != plan.digest]
@@ -214,8 +214,8 @@ def _arguments(plan: Plan) -> Iterator[Edit]:
                 yield Edit(f"{op.id}: no {', '.join(group)}", _set(op.id, **dict.fromkeys(group)))
         if len(op.get("tags", ())) > 1:
             yield Edit(f"{op.id}: one tag", _set(op.id, tags=op["tags"][:1]))
-        if op.get("way", "put") != "put" or "chunks" in op.args:
-            yield Edit(f"{op.id}: POST then PUT", _set(op.id, way="put", chunks=None))
+        if "way" in op.args or "chunks" in op.args:
+            yield Edit(f"{op.id}: POST then PUT", _set(op.id, way=None, chunks=None))
 
 
 def _set(id_: str, **changes: Arg | None) -> Callable[[Plan], Plan]:
@@ -225,7 +225,7 @@ def _set(id_: str, **changes: Arg | None) -> Callable[[Plan], Plan]:
     return apply
 
 
-def _names(plan: Plan) -> Iterator[Edit]:
+def names(plan: Plan) -> Iterator[Edit]:
     for space, letter in (("repo", "r"), ("tag", "t")):
         yield Edit(f"short {space} names", _renamed(space, letter))
     repos = {op["repo"] for op in plan if "repo" in op.args}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from harness.plan.operation import Hold, Place
 from harness.plan.plan import Plan
@@ -24,11 +25,11 @@ PLACES: dict[str, tuple[Place, ...]] = {
     "upload.patch": (Place("patch", 1, "body", 1), Place("patch", 1, "answer", 0)),
     "upload.finish": (Place("put", 1, "head", 0), Place("put", 1, "answer", 0)),
     "blob.mount": (Place("post", 1, "answer", 0),),
-    "manifest.put": (Place("put", 1, "body", 1), Place("put", 1, "answer", 0), Place("put", 2, "head", 0)),
+    "manifest.put": (Place("put", 1, "body", 1), Place("put", 1, "answer", 0), Place("put", 2, "head")),
     "image.pull": (Place("get", 2, "head", 0), Place("get", 1, "answer", 0)),
     "tags.list": (Place("get", 2, "head", 0),),
 }
-"""Where an operation can be stopped half-way: between two requests, in the body, before the answer is read."""
+"""Where an operation can be stopped half-way: between requests, in a body, before the answer is read."""
 ANYWHERE = (Place("", 1, "body", 1), Place("", 1, "answer", 0))
 
 
@@ -77,7 +78,7 @@ def _all(plan: Plan, pairs: list[tuple[str, str]], witness: tuple[str, ...]) -> 
 
 
 def _chain(plan: Plan, ids: list[str]) -> Plan:
-    for first, second in zip(ids, ids[1:], strict=False):
+    for first, second in pairwise(ids):
         order = before(plan)
         if first not in order[second] and second not in order[first]:
             plan = _edge(plan, first, second)

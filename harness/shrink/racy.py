@@ -67,6 +67,7 @@ class Search:
     executions: int = 0
     confirmations: int = 0
     steps: list[str] = field(default_factory=list)
+    trail: list[tuple[Plan, Finding]] = field(default_factory=list)
     _found: dict[str, Finding] = field(default_factory=dict)
     _misses: dict[str, int] = field(default_factory=dict)
 
@@ -112,6 +113,7 @@ class Search:
 
     def accept(self, plan: Plan, finding: Finding, step: str = "") -> None:
         self.plan, self.finding, self.seen = plan, finding, True
+        self.trail.append((plan, finding))
         if step:
             self.steps.append(step)
 
@@ -148,10 +150,17 @@ class Search:
         self.rate = hits / (tries + 1)
         return hits > 0
 
+    def misses(self, plan: Plan) -> int:
+        return self._misses.get(plan.digest, 0)
+
     def confirm(self) -> tuple[int, int]:
-        """Replays the result; (failures, replays). Not counted as executions."""
-        hits = 0
-        for _ in range(self.budget.confirmations):
-            self.confirmations += 1
-            hits += self._same(self.plan) is not None
-        return hits, self.budget.confirmations
+        """Replays the result; (failures, replays). Not counted as executions. Where the result never fails
+        again, it was accepted by rare luck: then half of the way back is tried, and half of that."""
+        while True:
+            hits = sum(self._same(self.plan) is not None for _ in range(self.budget.confirmations))
+            self.confirmations += self.budget.confirmations
+            if hits or len(self.trail) < 2 or not self.budget.confirmations:
+                return hits, self.budget.confirmations
+            del self.trail[len(self.trail) // 2 :]
+            self.plan, self.finding = self.trail[-1]
+            self.steps.append("went back: the result did not fail again")

@@ -10,7 +10,7 @@ from harness.shrink.harden import harden
 from harness.shrink.order import carve
 from harness.shrink.racy import Budget, Search, SpentError, Trial
 from harness.shrink.remove import remove
-from harness.shrink.simplify import at_once, simplify
+from harness.shrink.simplify import at_once, rename, simplify
 from harness.shrink.slice import slices
 
 
@@ -46,8 +46,9 @@ def shrink(plan: Plan, finding: Finding, trial: Trial, *, budget: Budget | None 
     except SpentError:
         search.steps.append("stopped: the budget is used up")
     if not search.seen:
-        search.steps.append(f"not seen again in {search.executions} replays: left as it is")
-        return Shrunk(plan, finding, search.executions, (0, search.executions), tuple(search.steps), False)
+        misses = search.misses(plan)
+        search.steps.append(f"not seen again in {misses} replays: left as it is")
+        return Shrunk(plan, finding, search.executions, (0, misses), tuple(search.steps), False)
     hits, replays = search.confirm()
     if 0 < hits < replays and not search.racy:
         # It passed for certain by luck: candidates may have been rejected that do fail.
@@ -78,6 +79,7 @@ def _descend(search: Search) -> None:
     remove(search)
     simplify(search)
     remove(search)
+    rename(search)
 
 
 def _once_more(search: Search) -> None:
@@ -90,14 +92,16 @@ def _once_more(search: Search) -> None:
 def _slice(search: Search) -> bool:
     """Slices by the witness; whether the finding was seen again at all. The tightest slice is tried before
     the plan itself: when it fails, that says all that a replay would have said."""
-    size = len(search.plan)
-    for ids in slices(search.plan, search.finding.witness):
-        if search.attempt(carve(search.plan, ids), f"sliced by the witness: {len(ids)} of {size} operations"):
+    whole = search.plan
+    for ids in slices(whole, search.finding.witness):
+        step = f"sliced by the witness: {len(ids)} of {len(whole)} operations"
+        candidate = carve(whole, ids)
+        if search.attempt(candidate, step):
             return True
-        if not search.seen and not search.reproduce():
-            return False
-        if search.racy and search.attempt(
-            carve(search.plan, ids), f"sliced by the witness: {len(ids)} of {size} operations"
-        ):
-            return True
+        if not search.seen:
+            if not search.reproduce():
+                return False
+            # Only now is it known how many misses reject a candidate.
+            if search.racy and search.attempt(candidate, step):
+                return True
     return search.seen or search.reproduce()

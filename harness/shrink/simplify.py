@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 from harness.plan.plan import Plan
-from harness.shrink.edits import Edit, order, values
+from harness.shrink.edits import Edit, names, order, values
 from harness.shrink.ladders import Ladder, ladders, singles
 from harness.shrink.racy import Search
 
@@ -28,6 +28,11 @@ def simplify(search: Search) -> None:
         _climb(search, what, ladder)
     for edit in list(singles(search.plan, keep_order=search.sure)):
         _attempt(search, [edit])
+
+
+def rename(search: Search) -> None:
+    """Short names for what is left, counted from the first; one execution, where they are not yet so."""
+    _attempt(search, list(names(search.plan))[:2])
 
 
 def _groups(search: Search) -> tuple[Callable[[Plan], list[Edit]], Callable[[Plan], list[Edit]]]:

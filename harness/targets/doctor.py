@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.faults.process import FAULTS, HOW
 from harness.history import ABILITIES
 from harness.targets.base import Target, TargetError
+from harness.targets.controls import CONTROLS
 from harness.targets.host import SHARED_MEMORY, roomy
 from harness.targets.load import find_description, names
 from harness.targets.lockstep import Pipe
@@ -25,8 +25,8 @@ VERSION_LIMIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``about``: ``machine``, ``catalogue``, ``control`` or ``ability``. ``note``: where it is available, what
-    it is good for and which one it is; otherwise why it is not, and what would allow it."""
+    """``about``: ``machine``, ``catalogue``, ``control`` or ``ability``. ``note``: what it is good for and
+    which one it is; where it is not available, why not and what would allow it."""
 
     about: str
     what: str
@@ -68,29 +68,23 @@ def catalogue() -> list[Row]:
 def target(opened: Target, probed: Probed) -> list[Row]:
     """Which controls and abilities a target has, what is skipped without them, and what would allow it."""
     rows = []
-    for control in HOW:
-        if control in opened.controls:
-            rows.append(Row("control", control, True, _USES[control]))
-        else:
-            rows.append(Row("control", control, False, f"skipped: {_USES[control]}; {HOW[control]}"))
+    for name, control in CONTROLS.items():
+        has = name in opened.controls
+        rows.append(Row("control", name, has, control.use if has else f"skipped; {control.how}"))
     for ability, doc in ABILITIES.items():
         reason = probed.reasons.get(ability, "not probed")
-        note = f"{doc} ({reason})" if ability in probed.supports else f"skipped: {doc}; {reason}"
+        note = doc if ability in probed.supports else f"skipped; {reason}"
         rows.append(Row("ability", ability, ability in probed.supports, note))
     return rows
 
 
-_USES: dict[str, str] = {fault.needs: fault.doc for fault in FAULTS.values()} | {
-    "collect": "garbage collection: what it may remove, and what it must"
-}
-
 _PROGRAMS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("docker-registry", ("--version",), "the target distribution-2.8", "apt-get install docker-registry"),
-    ("skopeo", ("--version",), "a second client, for tests among peers", "apt-get install skopeo"),
+    ("skopeo", ("--version",), "tests among peers", "apt-get install skopeo"),
     (
         "crane",
         ("version",),
-        "a second client, for tests among peers",
+        "tests among peers",
         "see github.com/google/go-containerregistry",
     ),
     ("strace", ("--version",), "a look at what a collector does", "apt-get install strace"),
@@ -101,7 +95,7 @@ _PROGRAMS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 def _program(name: str, option: tuple[str, ...], use: str, how: str) -> Row:
     path = shutil.which(name)
     if path is None:
-        return Row("machine", name, False, f"for {use}: {how}")
+        return Row("machine", name, False, f"{how}: for {use}")
     said = _first_line([path, *option])
     return Row("machine", name, True, f"{path}{f' ({said})' if said else ''}: {use}")
 

@@ -1,7 +1,7 @@
 """What a registry can do, found by trying it once.
 
-Each ability of `harness.history.ABILITIES` is tried in fresh repositories, with fresh content. What is answered
-in any unclear way counts as not supported: the harness then does not ask for it, and says so.
+Each ability of `harness.history.ABILITIES` is tried in fresh repositories, with fresh content. Any unclear
+answer counts as not supported: the harness then does not ask for it, and says so.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """``supports`` goes into `harness.history.Abilities`; ``reasons`` has a line for each ability, supported
-    or not."""
+    """``supports`` goes into `harness.history.Abilities`; ``reasons`` has a line for each ability."""
 
     supports: frozenset[str]
     reasons: Mapping[str, str]
@@ -124,7 +123,7 @@ class _Trial:
     def put_manifest(
         self, repo: str, manifest: Mapping[str, Any], reference: str = "", algorithm: str = "sha256"
     ) -> tuple[Answer, str]:
-        """PUT by `reference`, or by digest where that is empty or begins with ``?``. Returns the digest too."""
+        """PUT by `reference`, or by digest where it is empty or begins with ``?``. Returns the digest too."""
         body = json.dumps(manifest).encode()
         digest = _digest(body, algorithm)
         by_digest = not reference or reference.startswith("?")
@@ -222,7 +221,7 @@ def _upload_status(t: _Trial) -> str:
 
 
 def _upload_cancel(t: _Trial) -> str:
-    t.ask("DELETE", t.known.pop("session", None) or t.session(t.repo("a")), 204)
+    t.ask("DELETE", t.known.get("session") or t.session(t.repo("a")), 204)
     return "204"
 
 

@@ -109,16 +109,25 @@ def clear_group(pid: int) -> None:
 
 def stopped(pid: int) -> bool:
     """Whether a process stands still after SIGSTOP; true where the system does not tell."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
-    return stat.rpartition(")")[2].split()[0] in "TtZX"
+    state = _stat(Path(f"/proc/{pid}/stat"))[:1]
+    return not state or state[0] in "TtZX"
 
 
 def _group_alive(pgid: int) -> bool:
+    """Whether a process of the group still runs; one that only waits to be reaped by init does not count."""
     try:
         os.killpg(pgid, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    members = [
+        stat for path in Path("/proc").glob("[0-9]*/stat") if (stat := _stat(path))[2:3] == [str(pgid)]
+    ]
+    return not members or any(stat[0] not in "ZX" for stat in members)
+
+
+def _stat(path: Path) -> list[str]:
+    """State, parent, group … of a process (proc(5)); empty where it is gone."""
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -17,7 +17,6 @@ SCRATCH = f"{PRIVATE}/tmp"
 TRASH = f"{PRIVATE}/trash"
 LOCKS = f"{PRIVATE}/locks"
 COLLECTOR_LOCK = f"{LOCKS}/collector"
-DIGEST_LOCKS = f"{LOCKS}/digest"
 
 
 def blob_folder(digest: Digest) -> str:
@@ -99,7 +98,11 @@ def media_type(name: str, digest: Digest) -> str:
 
 def digest_lock(digest: Digest) -> str:
     """One of 256 locks per algorithm: shared by those who publish, exclusive to who condemns."""
-    return f"{DIGEST_LOCKS}/{digest.algorithm}-{digest.encoded[:2]}"
+    return f"{LOCKS}/digest/{digest.algorithm}-{digest.encoded[:2]}"
+
+
+def every_digest_lock(algorithm: str) -> list[str]:
+    return [f"{LOCKS}/digest/{algorithm}-{shard:02x}" for shard in range(256)]
 
 
 def repository_lock(name: str) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from ..drivers.base import Driver, NotFound
+from ..drivers.base import Driver
 from . import layout
-from .digests import Digest
+from .digests import CANONICAL, Digest
 
 
 @contextmanager
@@ -35,10 +35,6 @@ def changing(driver: Driver, repository: str) -> AbstractContextManager[None]:
 
 def await_publishers(driver: Driver) -> None:
     """Return once every publisher that is at work now has finished."""
-    try:
-        shards = driver.list(layout.DIGEST_LOCKS)
-    except NotFound:
-        return
-    for shard in shards:
-        with driver.lock(f"{layout.DIGEST_LOCKS}/{shard}"):
+    for shard in layout.every_digest_lock(CANONICAL):
+        with driver.lock(shard):
             pass

@@ -83,7 +83,7 @@ class Case:
 
     @property
     def large(self) -> bool:
-        """Whether the body is so large that an answer may come, and the connection close, before it is sent."""
+        """Whether the body is so large that the server may answer, and hang up, before all of it is sent."""
         return self.body in ("four megabytes", "too large")
 
     def holds(self, op: Operation) -> bool:

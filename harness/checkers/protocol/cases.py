@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.checkers.protocol import table_names, table_pull, table_push
+from harness.checkers.protocol import table_api, table_lists, table_names, table_pull, table_push
 from harness.checkers.protocol.case import Case, Rendered, render
 
 __all__ = ["CASES", "Case", "Rendered", "render"]
 
 CASES: Mapping[str, Case] = {
-    case.name: case for case in (*table_names.CASES, *table_pull.CASES, *table_push.CASES)
+    case.name: case
+    for table in (table_api, table_names, table_pull, table_lists, table_push)
+    for case in table.CASES
 }

@@ -22,6 +22,8 @@ _CHUNK = re.compile(r"([0-9]+)-([0-9]+)")
 
 TAG_CHARACTERS = 128
 NAME_CHARACTERS = 255
+METHODS = ("BREW", "PROPFIND", "PATCH", "PUT", "POST", "DELETE")
+"""Methods that a tag list does not have."""
 
 
 def is_name(text: str) -> bool:
@@ -98,9 +100,6 @@ TEXT_DOMAINS: dict[str, Callable[[str], bool]] = {
     "session": lambda text: bool(text) and text not in (".", ".."),
     "media-type": header_safe,
 }
-METHODS = ("BREW", "PROPFIND", "PATCH", "PUT", "POST", "DELETE")
-"""Methods that a tag list does not have."""
-
 NUMBER_DOMAINS: dict[str, Callable[[int], bool]] = {
     "over-255": lambda n: NAME_CHARACTERS < n <= 4096,
     "suffix": lambda n: 0 < n <= 1 << 16,

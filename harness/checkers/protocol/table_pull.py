@@ -1,128 +1,32 @@
-"""Cases about pulling, listing and deleting."""
+"""Cases about pulling and deleting."""
 
 from __future__ import annotations
 
-from harness.checkers.protocol.case import ANY_4XX, Case
+from collections.abc import Mapping
+
+from harness.checkers.finding import Level
+from harness.checkers.protocol.case import Case
 
 _ABSENT = frozenset({404})
 _READABLE = frozenset({200})
 _PART = frozenset({200, 206, 416})
 _NO_DELETE = frozenset({400, 404, 405})
 _REFUSED = frozenset({400, 404})
+_NOTHING: Mapping[str, str] = {}
 
-ABSENT: tuple[Case, ...] = tuple(
-    Case(name, row, method, path, doc, allowed=_ABSENT)
-    for name, row, method, path, doc in (
-        ("absent.blob.get", 21, "GET", "/v2/{repo}/blobs/{unknown}", "a blob that nobody pushed"),
-        ("absent.blob.head", 26, "HEAD", "/v2/{repo}/blobs/{unknown}", "HEAD of a blob that nobody pushed"),
-        (
-            "absent.manifest.get",
-            17,
-            "GET",
-            "/v2/{repo}/manifests/{unknown}",
-            "a manifest that nobody pushed",
-        ),
-        (
-            "absent.manifest.head",
-            26,
-            "HEAD",
-            "/v2/{repo}/manifests/{unknown}",
-            "HEAD of a manifest that nobody pushed",
-        ),
-        ("absent.tag.get", 17, "GET", "/v2/{repo}/manifests/no-such-tag", "a tag that nobody pushed"),
-        (
-            "absent.tag.head",
-            26,
-            "HEAD",
-            "/v2/{repo}/manifests/no-such-tag",
-            "HEAD of a tag that is not there",
-        ),
-        (
-            "absent.repository.tag",
-            18,
-            "GET",
-            "/v2/{own}/manifests/latest",
-            "a tag of a repository that does not exist",
-        ),
-        (
-            "absent.repository.blob",
-            18,
-            "GET",
-            "/v2/{own}/blobs/{digest}",
-            "a known blob in a repository that does not exist",
-        ),
-        (
-            "absent.repository.manifest",
-            18,
-            "GET",
-            "/v2/{own}/manifests/{manifest_digest}",
-            "a known manifest in a repository that does not exist",
-        ),
-        (
-            "absent.repository.tags",
-            65,
-            "GET",
-            "/v2/{own}/tags/list",
-            "the tags of a repository that does not exist",
-        ),
-    )
-)
 
-DIGESTS: tuple[Case, ...] = (
-    *(
-        Case(name, row, method, path, doc, allowed=ANY_4XX, level=level, should=_REFUSED, draws={"a": domain})
-        for name, row, method, path, doc, level, domain in (
-            (
-                "digest.bad.blob",
-                7,
-                "GET",
-                "/v2/{repo}/blobs/{a}",
-                "a blob by what is no digest",
-                "must",
-                "bad-digest",
-            ),
-            (
-                "digest.bad.blob-head",
-                7,
-                "HEAD",
-                "/v2/{repo}/blobs/{a}",
-                "HEAD of a blob by what is no digest",
-                "must",
-                "bad-digest",
-            ),
-            (
-                "digest.bad.manifest",
-                7,
-                "GET",
-                "/v2/{repo}/manifests/{a}",
-                "a manifest by what is neither a digest nor a tag",
-                "must",
-                "bad-digest",
-            ),
-            (
-                "digest.unknown-algorithm.blob",
-                7,
-                "GET",
-                "/v2/{repo}/blobs/{a}",
-                "a blob by a digest of an algorithm that nobody has",
-                "must",
-                "unknown-algorithm",
-            ),
-            (
-                "digest.unknown-algorithm.manifest",
-                7,
-                "GET",
-                "/v2/{repo}/manifests/{a}",
-                "a manifest by a digest of an algorithm that nobody has",
-                "must",
-                "unknown-algorithm",
-            ),
-        )
-    ),
-)
+def _absent(name: str, row: int, method: str, path: str, doc: str) -> Case:
+    return Case(name, row, method, path, doc, allowed=_ABSENT)
 
-RANGES: tuple[Case, ...] = tuple(
-    Case(
+
+def _digest(name: str, method: str, path: str, doc: str, domain: str) -> Case:
+    return Case(name, 7, method, path, doc, should=_REFUSED, draws={"a": domain})
+
+
+def _range(
+    name: str, value: str, doc: str, allowed: frozenset[int] = _PART, draws: Mapping[str, str] = _NOTHING
+) -> Case:
+    return Case(
         name,
         22,
         "GET",
@@ -135,276 +39,173 @@ RANGES: tuple[Case, ...] = tuple(
         present="blob",
         draws=draws,
     )
-    for name, value, doc, allowed, draws in (
-        ("range.first-byte", "bytes=0-0", "the first byte of a blob", _PART, {}),
-        ("range.suffix", "bytes=-{n}", "the last bytes of a blob", _PART, {"n": "suffix"}),
-        ("range.open", "bytes=1-", "all but the first byte of a blob", _PART, {}),
-        (
-            "range.beyond",
-            "bytes=1099511627776-",
-            "a range that begins after the end of every blob",
-            frozenset({200, 416}),
-            {},
-        ),
-        ("range.several", "bytes=0-0,2-2", "two ranges at once", _PART, {}),
-        (
-            "range.malformed",
-            "{a}",
-            "a range that may be none: ignored, refused, or served where it is one after all",
-            frozenset({200, 206, 400, 416}),
-            {"a": "bad-range"},
-        ),
-    )
-)
 
-ACCEPT: tuple[Case, ...] = tuple(
-    Case(
+
+def _accept(
+    name: str,
+    row: int,
+    value: str | None,
+    doc: str,
+    *,
+    allowed: frozenset[int] = _READABLE,
+    draws: Mapping[str, str] = _NOTHING,
+) -> Case:
+    return Case(
         name,
         row,
         "GET",
         "/v2/{repo}/manifests/{manifest_digest}",
         doc,
         allowed=allowed,
-        level=level,
-        headers=headers,
+        level="should" if row == 12 else "note",
+        headers=(("accept", value),) if value is not None else (),
         present="manifest",
         draws=draws,
     )
-    for name, row, doc, allowed, level, headers, draws in (
-        ("accept.none", 12, "a manifest without an Accept header", _READABLE, "should", (), {}),
-        (
-            "accept.all",
-            12,
-            "a manifest of any type",
-            _READABLE,
-            "should",
-            (("accept", "*/*"),),
-            {},
-        ),
-        (
-            "accept.weighted",
-            12,
-            "a manifest of a type that is listed with a weight",
-            _READABLE,
-            "should",
-            (("accept", "text/html;q=0.9, {media_type};q=0.5"),),
-            {},
-        ),
-        (
-            "accept.other",
-            27,
-            "a manifest of a type that it does not have",
-            frozenset({200, 404, 406}),
-            "note",
-            (("accept", "text/plain"),),
-            {},
-        ),
-        (
-            "accept.odd",
-            27,
-            "a manifest with an Accept header that may be malformed",
-            frozenset({200, 400, 404, 406}),
-            "note",
-            (("accept", "{a}"),),
-            {"a": "media-type"},
-        ),
-    )
-)  # type: ignore[misc]
 
-LISTS: tuple[Case, ...] = (
-    Case(
-        "tags.none",
-        70,
+
+def _delete(name: str, row: int, path: str, doc: str, level: Level, domain: str = "") -> Case:
+    draws = {"a": domain} if domain else {}
+    return Case(name, row, "DELETE", path, doc, allowed=_NO_DELETE, level=level, draws=draws)
+
+
+BLOBS, MANIFESTS = "/v2/{repo}/blobs", "/v2/{repo}/manifests"
+
+CASES: tuple[Case, ...] = (
+    _absent("absent.blob.get", 21, "GET", f"{BLOBS}/{{unknown}}", "a blob that nobody pushed"),
+    _absent("absent.blob.head", 26, "HEAD", f"{BLOBS}/{{unknown}}", "HEAD of a blob that nobody pushed"),
+    _absent("absent.manifest.get", 17, "GET", f"{MANIFESTS}/{{unknown}}", "a manifest that nobody pushed"),
+    _absent("absent.manifest.head", 26, "HEAD", f"{MANIFESTS}/{{unknown}}", "HEAD of such a manifest"),
+    _absent("absent.tag.get", 17, "GET", f"{MANIFESTS}/no-such-tag", "a tag that nobody pushed"),
+    _absent("absent.tag.head", 26, "HEAD", f"{MANIFESTS}/no-such-tag", "HEAD of a tag that nobody pushed"),
+    _absent(
+        "absent.repository.tag",
+        18,
         "GET",
-        "/v2/{repo}/tags/list?n=0",
-        "a list of no tags",
-        allowed=_READABLE,
-        judge="tags-limit",
-        present="repo",
+        "/v2/{own}/manifests/latest",
+        "a tag in a repository that is not there",
     ),
-    Case(
-        "tags.one",
-        68,
+    _absent(
+        "absent.repository.blob",
+        18,
         "GET",
-        "/v2/{repo}/tags/list?n=1",
-        "a list of one tag",
-        allowed=_READABLE,
-        judge="tags-limit",
-        present="repo",
+        "/v2/{own}/blobs/{digest}",
+        "a known blob in a repository that is not there",
     ),
-    Case(
-        "tags.limit",
-        68,
+    _absent(
+        "absent.repository.manifest",
+        18,
         "GET",
-        "/v2/{repo}/tags/list?n={a}",
-        "a limit that may be negative, enormous, or no number",
-        allowed=ANY_4XX | {200},
-        judge="tags-limit",
-        draws={"a": "limit"},
+        "/v2/{own}/manifests/{manifest_digest}",
+        "a known manifest in a repository that is not there",
     ),
-    Case(
-        "tags.last-unknown",
-        71,
+    _absent("absent.repository.tags", 65, "GET", "/v2/{own}/tags/list", "the tags of such a repository"),
+    _digest("digest.bad.blob", "GET", BLOBS + "/{a}", "a blob by what is no digest", "bad-digest"),
+    _digest(
+        "digest.bad.blob-head", "HEAD", BLOBS + "/{a}", "HEAD of a blob by what is no digest", "bad-digest"
+    ),
+    _digest(
+        "digest.bad.manifest",
         "GET",
-        "/v2/{repo}/tags/list?last={a}",
-        "the tags after one that does not exist",
-        allowed=ANY_4XX | {200},
-        judge="tags-after",
-        draws={"a": "tag"},
+        MANIFESTS + "/{a}",
+        "a manifest by what is neither a digest nor a tag",
+        "bad-digest",
     ),
-    Case(
-        "tags.last-bad",
-        71,
+    _digest(
+        "digest.unknown-algorithm.blob",
         "GET",
-        "/v2/{repo}/tags/list?last={a}&n=3",
-        "the tags after what is no tag",
-        allowed=ANY_4XX | {200},
-        judge="tags-limit",
-        draws={"a": "any"},
+        BLOBS + "/{a}",
+        "a blob by a digest of an algorithm that nobody has",
+        "unknown-algorithm",
     ),
-    Case(
-        "referrers.unknown-subject",
-        78,
+    _digest(
+        "digest.unknown-algorithm.manifest",
         "GET",
-        "/v2/{repo}/referrers/{unknown}",
-        "the referrers of a manifest that nobody pushed: an empty list",
-        allowed=_READABLE,
-        judge="no-referrers",
-        present="repo",
-        needs="referrers",
+        MANIFESTS + "/{a}",
+        "a manifest by a digest of an algorithm that nobody has",
+        "unknown-algorithm",
     ),
-    Case(
-        "referrers.unknown-repository",
-        72,
-        "GET",
-        "/v2/{own}/referrers/{unknown}",
-        "the referrers in a repository that does not exist",
-        allowed=frozenset({200, 404}),
-        needs="referrers",
+    _range("range.first-byte", "bytes=0-0", "the first byte of a blob"),
+    _range("range.suffix", "bytes=-{n}", "the last bytes of a blob", draws={"n": "suffix"}),
+    _range("range.open", "bytes=1-", "all but the first byte of a blob"),
+    _range(
+        "range.beyond",
+        "bytes=1099511627776-",
+        "a range that begins after the end of every blob",
+        frozenset({200, 416}),
     ),
-    Case(
-        "referrers.unknown-type",
-        80,
-        "GET",
-        "/v2/{repo}/referrers/{manifest_digest}?artifactType=application/vnd.seatrial.unknown",
-        "referrers of a type that nobody pushed",
-        allowed=_READABLE,
-        judge="filtered",
-        present="repo",
-        needs="referrers",
+    _range("range.several", "bytes=0-0,2-2", "two ranges at once"),
+    _range(
+        "range.malformed",
+        "{a}",
+        "a range that may be none: ignored, refused, or served where it is one after all",
+        frozenset({200, 206, 400, 416}),
+        {"a": "bad-range"},
     ),
-    Case(
-        "referrers.odd-filter",
-        80,
-        "GET",
-        "/v2/{repo}/referrers/{unknown}?color=blue&artifactType=",
-        "a filter that nobody has, and an empty one",
-        allowed=frozenset({200, 400}),
-        level="should",
-        judge="referrers",
-        present="repo",
-        needs="referrers",
+    _accept("accept.none", 12, None, "a manifest without an Accept header"),
+    _accept("accept.all", 12, "*/*", "a manifest of any type"),
+    _accept(
+        "accept.weighted",
+        12,
+        "text/html;q=0.9, {media_type};q=0.5",
+        "a manifest of a type that is listed with a weight",
     ),
-    Case(
-        "referrers.bad-digest",
-        73,
-        "GET",
-        "/v2/{repo}/referrers/{a}",
-        "the referrers of what is no digest",
-        allowed=frozenset({400}),
-        needs="referrers",
-        draws={"a": "bad-digest"},
+    _accept(
+        "accept.other",
+        27,
+        "text/plain",
+        "a manifest of a type that it does not have",
+        allowed=frozenset({200, 400, 404, 406}),
     ),
-    Case(
-        "referrers.unknown-algorithm",
-        73,
-        "GET",
-        "/v2/{repo}/referrers/{a}",
-        "the referrers of a digest of an algorithm that nobody has",
-        allowed=frozenset({200, 400, 404}),
-        needs="referrers",
-        draws={"a": "unknown-algorithm"},
+    _accept(
+        "accept.odd",
+        27,
+        "{a}",
+        "a manifest with an Accept header that may be malformed",
+        allowed=frozenset({200, 400, 404, 406}),
+        draws={"a": "media-type"},
     ),
-    Case(
-        "referrers.put",
-        8,
-        "PUT",
-        "/v2/{repo}/referrers/{unknown}",
-        "writing a list that can only be read",
-        allowed=ANY_4XX | {501},
-        level="should",
+    _delete("delete.blob.unknown", 88, BLOBS + "/{unknown}", "a blob that nobody pushed", "must"),
+    _delete("delete.blob.bad", 88, BLOBS + "/{a}", "a blob by what is no digest", "must", "bad-digest"),
+    _delete(
+        "delete.blob.unknown-algorithm",
+        88,
+        BLOBS + "/{a}",
+        "a blob by an algorithm that nobody has",
+        "must",
+        "unknown-algorithm",
+    ),
+    _delete(
+        "delete.blob.nowhere",
+        88,
+        "/v2/{own}/blobs/{digest}",
+        "a blob of a repository that is not there",
+        "must",
+    ),
+    _delete(
+        "delete.manifest.unknown", 86, MANIFESTS + "/{unknown}", "a manifest that nobody pushed", "should"
+    ),
+    _delete(
+        "delete.manifest.nowhere",
+        86,
+        "/v2/{own}/manifests/{manifest_digest}",
+        "a manifest of a repository that is not there",
+        "must",
+    ),
+    _delete(
+        "delete.manifest.bad",
+        86,
+        MANIFESTS + "/{a}",
+        "a manifest by what is no digest",
+        "should",
+        "bad-digest",
+    ),
+    _delete("delete.tag.unknown", 84, MANIFESTS + "/no-such-tag", "a tag that nobody pushed", "should"),
+    _delete(
+        "delete.tag.nowhere",
+        84,
+        "/v2/{own}/manifests/latest",
+        "a tag of a repository that is not there",
+        "should",
     ),
 )
-
-DELETES: tuple[Case, ...] = tuple(
-    Case(name, row, "DELETE", path, doc, allowed=_NO_DELETE, level=level, draws=draws)
-    for name, row, path, doc, level, draws in (
-        ("delete.blob.unknown", 88, "/v2/{repo}/blobs/{unknown}", "a blob that nobody pushed", "must", {}),
-        (
-            "delete.blob.bad",
-            88,
-            "/v2/{repo}/blobs/{a}",
-            "a blob by what is no digest",
-            "must",
-            {"a": "bad-digest"},
-        ),
-        (
-            "delete.blob.unknown-algorithm",
-            88,
-            "/v2/{repo}/blobs/{a}",
-            "a blob by an algorithm that nobody has",
-            "must",
-            {"a": "unknown-algorithm"},
-        ),
-        (
-            "delete.blob.nowhere",
-            88,
-            "/v2/{own}/blobs/{digest}",
-            "a blob of a repository that does not exist",
-            "must",
-            {},
-        ),
-        (
-            "delete.manifest.unknown",
-            86,
-            "/v2/{repo}/manifests/{unknown}",
-            "a manifest that nobody pushed",
-            "should",
-            {},
-        ),
-        (
-            "delete.manifest.nowhere",
-            86,
-            "/v2/{own}/manifests/{manifest_digest}",
-            "a manifest of a repository that does not exist",
-            "must",
-            {},
-        ),
-        (
-            "delete.manifest.bad",
-            86,
-            "/v2/{repo}/manifests/{a}",
-            "a manifest by what is no digest",
-            "should",
-            {"a": "bad-digest"},
-        ),
-        (
-            "delete.tag.unknown",
-            84,
-            "/v2/{repo}/manifests/no-such-tag",
-            "a tag that nobody pushed",
-            "should",
-            {},
-        ),
-        (
-            "delete.tag.nowhere",
-            84,
-            "/v2/{own}/manifests/latest",
-            "a tag of a repository that does not exist",
-            "should",
-            {},
-        ),
-    )
-)  # type: ignore[misc]
-
-CASES: tuple[Case, ...] = (*ABSENT, *DIGESTS, *RANGES, *ACCEPT, *LISTS, *DELETES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,9 +56,7 @@ def shared_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("registry")
-    server = Server(
-        "--driver", request.param, "--root", str(root), "--unsafe-no-fsync", "--page-size", "5"
-    )
+    server = Server("--driver", request.param, "--root", str(root), "--unsafe-no-fsync", "--page-size", "5")
     yield server
     assert server.stop() == 0
 
@@ -80,3 +79,19 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
 @pytest.fixture
 def registry(driver: Driver) -> Registry:
     return Registry(driver)
+
+
+def half_patch(server: Server, location: str, data: bytes, claimed_bytes: int) -> socket.socket:
+    """Send part of a PATCH's body, and wait until it has arrived."""
+    sock = socket.create_connection(("127.0.0.1", server.port))
+    head = f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {claimed_bytes}\r\n\r\n"
+    sock.sendall(head.encode() + data)
+    await_size(server.client, location, len(data))
+    return sock
+
+
+def await_size(client: httpx.Client, location: str, size_bytes: int) -> None:
+    for _ in range(5000):
+        if client.get(location).headers.get("range") == f"0-{size_bytes - 1}":
+            return
+    raise AssertionError("the bytes never arrived")

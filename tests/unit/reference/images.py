@@ -20,7 +20,9 @@ def sha(data: bytes, algorithm: str = "sha256") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
-def descriptor(data: bytes, media_type: str = "application/octet-stream", algorithm: str = "sha256") -> dict[str, Any]:
+def descriptor(
+    data: bytes, media_type: str = "application/octet-stream", algorithm: str = "sha256"
+) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": sha(data, algorithm), "size": len(data)}
 
 
@@ -72,7 +74,9 @@ def store_blob(registry: Registry, repo: str, data: bytes, algorithm: str = "sha
     return upload.commit(names.digest(sha(data, algorithm))).digest
 
 
-def store_manifest(registry: Registry, repo: str, reference: str, body: bytes, media_type: str = "") -> Digest:
+def store_manifest(
+    registry: Registry, repo: str, reference: str, body: bytes, media_type: str = ""
+) -> Digest:
     return registry.manifests.put(repo, names.reference(reference), body, media_type).digest
 
 

@@ -67,7 +67,9 @@ def test_absent(client: httpx.Client, repo: str) -> None:
     assert client.delete(f"/v2/{repo}/blobs/{digest}").status_code == 404
 
 
-@pytest.mark.parametrize("digest", ["sha256:abc", "sha256:" + "A" * 64, "md5:" + "a" * 32, "x", "sha512:" + "a" * 64])
+@pytest.mark.parametrize(
+    "digest", ["sha256:abc", "sha256:" + "A" * 64, "md5:" + "a" * 32, "x", "sha512:" + "a" * 64]
+)
 def test_bad_digest(client: httpx.Client, repo: str, digest: str) -> None:
     answer = client.get(f"/v2/{repo}/blobs/{digest}")
     assert (answer.status_code, error_codes(answer)) == (400, ["DIGEST_INVALID"])

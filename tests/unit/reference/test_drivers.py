@@ -119,9 +119,13 @@ def test_touch_always_moves_on(driver: Driver) -> None:
 
 
 def test_locks(driver: Driver) -> None:
-    with driver.lock("locks/a", shared=True), driver.lock("locks/a", shared=True, wait=False):
-        with pytest.raises(Busy), driver.lock("locks/a", wait=False):
-            pass
+    with (
+        driver.lock("locks/a", shared=True),
+        driver.lock("locks/a", shared=True, wait=False),
+        pytest.raises(Busy),
+        driver.lock("locks/a", wait=False),
+    ):
+        pass
     with driver.lock("locks/a"):
         with pytest.raises(Busy), driver.lock("locks/a", shared=True, wait=False):
             pass

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from .conftest import Server
+from .conftest import Server, await_size, half_patch
 from .images import error_codes, sha
 
 
@@ -142,24 +142,8 @@ def test_bad_session(client: httpx.Client, repo: str, session: str) -> None:
     assert client.get(f"/v2/{repo}/blobs/uploads/{session}").status_code in {400, 404}
 
 
-def _half_patch(server: Server, location: str, data: bytes, claimed_bytes: int) -> socket.socket:
-    """Send part of a PATCH's body, and wait until it has arrived."""
-    sock = socket.create_connection(("127.0.0.1", server.port))
-    head = f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {claimed_bytes}\r\n\r\n"
-    sock.sendall(head.encode() + data)
-    await_size(server.client, location, len(data))
-    return sock
-
-
-def await_size(client: httpx.Client, location: str, size_bytes: int) -> None:
-    for _ in range(5000):
-        if client.get(location).headers.get("range") == f"0-{size_bytes - 1}":
-            return
-    raise AssertionError("the bytes never arrived")
-
-
 def test_second_writer_is_refused(shared_server: Server, client: httpx.Client, location: str) -> None:
-    first = _half_patch(shared_server, location, b"abc", 6)
+    first = half_patch(shared_server, location, b"abc", 6)
     for answer in (_send(client, location, b"XYZ"), _finish(client, location, b"abc")):
         assert (answer.status_code, answer.headers["range"]) == (416, "0-2")
     first.sendall(b"def")
@@ -169,7 +153,7 @@ def test_second_writer_is_refused(shared_server: Server, client: httpx.Client, l
 
 
 def test_cut_off_body_is_kept(shared_server: Server, client: httpx.Client, location: str) -> None:
-    _half_patch(shared_server, location, b"abc", 6).close()
+    half_patch(shared_server, location, b"abc", 6).close()
     for _ in range(5000):  # until the server has noticed
         answer = _send(client, location, b"def", 3)
         if answer.status_code != 416:
@@ -186,7 +170,7 @@ def test_body_and_goodbye_in_one_breath(shared_server: Server, client: httpx.Cli
 
 
 def test_cancel_under_a_writer(shared_server: Server, client: httpx.Client, location: str) -> None:
-    sock = _half_patch(shared_server, location, b"abc", 6)
+    sock = half_patch(shared_server, location, b"abc", 6)
     assert client.delete(location).status_code == 204
     sock.sendall(b"def")
     assert sock.recv(100).startswith(b"HTTP/1.1 404")

@@ -117,6 +117,7 @@ class Peer:
         self.errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
         self._closing = False
+        self._accepted = threading.Condition()
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -141,8 +142,10 @@ class Peer:
             script = self._scripts[min(len(self.talks), len(self._scripts) - 1)]
             self.talks.append(talk)
             thread = threading.Thread(target=self._talk, args=(talk, script), daemon=True)
-            self._threads.append(thread)
             thread.start()
+            with self._accepted:
+                self._threads.append(thread)
+                self._accepted.notify_all()
 
     def _talk(self, talk: Talk, script: Script) -> None:
         try:
@@ -156,8 +159,10 @@ class Peer:
         finally:
             talk.sock.close()
 
-    def settle(self) -> None:
-        """Wait until all scripts are through: after the client closed its end."""
+    def settle(self, connections: int = 1) -> None:
+        """Wait until so many connections were accepted, and all their scripts are through."""
+        with self._accepted:
+            assert self._accepted.wait_for(lambda: len(self._threads) >= connections, WAIT_S)
         for thread in self._threads:
             thread.join(WAIT_S)
             assert not thread.is_alive(), "a script is not through"
@@ -172,7 +177,7 @@ class Peer:
                 talk.sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-        self.settle()
+        self.settle(0)
         assert not self.errors, self.errors
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.wire import Client, Request, Stop, bytes_source
+from harness.wire import Client, Limits, Request, Stop, bytes_source
 from harness.wire.message import Verdict
 from tests.unit.wire.peer import Peer, Talk, answer, answers
 
@@ -163,8 +163,6 @@ def test_a_hold_in_the_body_keeps_the_rest_back() -> None:
 
 
 def test_the_time_of_a_hold_counts_towards_no_limit() -> None:
-    from harness.wire import Limits
-
     def hold() -> Verdict:
         threading.Event().wait(0.4)
         return "go"
@@ -213,7 +211,7 @@ def test_half_ends_our_direction_and_reads_the_answer() -> None:
         assert said.sent_bytes == 100
         assert peer.talks[0].ended == "fin"
         client.send(put(Stop("head", 5, lambda: "close")))
-        assert len(peer.talks) == 2, "a half closed connection is not used again"
+        peer.settle(2)  # a half closed connection is not used again
 
 
 def test_a_stop_is_reached_though_the_answer_is_there_already() -> None:

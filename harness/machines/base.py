@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import wraps
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from hypothesis.strategies import SearchStrategy, integers
@@ -24,7 +23,7 @@ ROLLS: SearchStrategy[int] = integers(0, (1 << 32) - 1)
 """What a rule draws: see `harness.machines.dice`."""
 LEAST = 8
 """Shorter plans are filled up."""
-LIMIT = 30
+LIMIT = 28
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
 NO_ARGS: Mapping[str, Arg | None] = {}
 OPERATOR: Lane = "operator"
@@ -83,30 +82,28 @@ NEEDS: dict[str, Callable[[Scope], bool]] = {
 """Features that a target must be able to serve."""
 
 
-Body = TypeVar("Body", bound="PlanMachine")
-
-
 def step(
-    feature: str, *conditions: Callable[[Any], bool]
-) -> Callable[[Callable[[Body], None]], Callable[..., None]]:
+    feature: str, *conditions: Callable[[Any], bool], **strategies: SearchStrategy[Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A rule of the machines: it may be chosen when its feature is on in this plan and the conditions hold,
-    feeds what Hypothesis drew to the dice, and adds nothing to a plan that is full.
+    feeds what Hypothesis drew to the dice, and adds nothing to a plan that is full. (To be full is no
+    precondition: Hypothesis gives an example up in which no rule is left.) ``strategies``: what the rule
+    wants drawn besides."""
 
-    (A full plan must not be a precondition: Hypothesis gives an example up in which no rule is left.)
-    """
-
-    def decorate(body: Callable[[Body], None]) -> Callable[..., None]:
-        def holds(machine: Body) -> bool:
+    def decorate(body: Callable[..., None]) -> Callable[..., None]:
+        def holds(machine: PlanMachine) -> bool:
             return feature in machine.features and all(condition(machine) for condition in conditions)
 
-        @wraps(body)
-        def act(machine: Body, roll: int) -> None:
+        def step(machine: PlanMachine, roll: int, **drawn: Any) -> None:
             machine.dice.feed(roll)
             if len(machine.draft) < LIMIT:
-                body(machine)
+                body(machine, **drawn)
 
+        # Hypothesis switches rules off at random by the name of their function, half of them in a typical
+        # example. With one name for all it cannot: which features are on is for the family to say.
+        step.__doc__ = body.__doc__
         holds.__name__ = f"on_{feature.replace('-', '_')}"
-        decorated: Callable[..., None] = rule(roll=ROLLS)(precondition(holds)(act))
+        decorated: Callable[..., None] = rule(roll=ROLLS, **strategies)(precondition(holds)(step))
         return decorated
 
     return decorate
@@ -204,9 +201,12 @@ class PlanMachine(RuleBasedStateMachine):
         id: str | None = None,
         **more: Arg | None,
     ) -> str:
-        """Add an operation, and return its id. Arguments (``args`` and ``more``) that are ``None`` are left out; ``from_`` and
-        ``with_`` stand for the arguments whose names Python keeps for itself. Without ``race``, one in seven
-        starts without waiting for what it is about. Heals a kill before long."""
+        """Add an operation, and return its id.
+
+        Arguments (``args`` and ``more``) that are ``None`` are left out; ``from_`` and ``with_`` stand for
+        those whose names Python keeps for itself. Without ``race``, one in seven starts without waiting for
+        what it is about. Heals a kill before long.
+        """
         draft = self.draft
         if draft.dead and kind != "restart":
             self._down += 1

@@ -17,6 +17,12 @@ def can_untag(machine: PlanMachine) -> bool:
     return "collect-untagged" in machine.features
 
 
+def few_collections(machine: PlanMachine) -> bool:
+    """Another run of the collector may find something: there are few, and things happened since the last."""
+    runs = [at for at, op in enumerate(machine.draft.operations) if op.do == "collect"]
+    return not runs or (len(runs) < 4 and len(machine.draft) - runs[-1] > 2)
+
+
 class CollectionRules(ManifestRules):
     """Features: ``collect`` (alone), ``collect-online`` (beside other operations), ``collect-untagged``,
     ``garbage``, ``odd-stores`` (a collection before anything is there), ``quiet``."""
@@ -32,7 +38,7 @@ class CollectionRules(ManifestRules):
     def collect_alone(self) -> str:
         return self.do("collect", COLLECTOR, untagged=self.untagged_flag(), race=False)
 
-    @step("collect", steady)
+    @step("collect", steady, few_collections)
     def collect(self) -> None:
         """The collector alone; then perhaps everything is read back, or what may be gone comes again."""
         if self.dice.chance(0.35):
@@ -46,7 +52,7 @@ class CollectionRules(ManifestRules):
             repo, manifest = self.dice.recent(before)
             self.do("image.pull", repo=repo, manifest=manifest)
 
-    @step("collect", steady)
+    @step("collect", steady, few_collections)
     def collect_twice(self) -> None:
         """Push, collect, push the same again, collect again: what came back has to stay."""
         repo = self.repo()
@@ -79,7 +85,7 @@ class CollectionRules(ManifestRules):
             for _ in range(2):
                 self.do("manifest.put", lane, repo=repo, manifest=self.new_image(repo), tag=tag)
 
-    @step("collect-online", steady)
+    @step("collect-online", steady, few_collections)
     def collect_held(self) -> None:
         """The collector stands still between marking and removing while clients go on."""
         dice = self.dice
@@ -127,7 +133,7 @@ class CollectionRules(ManifestRules):
         if self.draft.window is None and dice.chance(0.85):
             self.do("image.pull", race=False, repo=repo, manifest=image, after=(run,))
 
-    @step("collect-online", steady, has_blob)
+    @step("collect-online", steady, few_collections, has_blob)
     def collect_beside(self) -> None:
         """The collector runs beside whatever comes next, without standing still."""
         self.do("collect", COLLECTOR, untagged=self.untagged_flag(), online=True, after=self.now(), race=True)

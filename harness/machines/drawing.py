@@ -16,8 +16,8 @@ from harness.machines.families import FAMILIES, machine_for
 from harness.plan.plan import Plan
 
 BATCH = 10
-"""Examples in one run of Hypothesis. From the eleventh on it would mutate earlier examples, whose swarm (which
-features are on) the mutants share; so many short runs, each with a salt of its own, see more."""
+"""Examples in one run of Hypothesis. From the eleventh on it would mutate earlier examples, and the mutants
+share their swarm (which features are on); many short runs, each with a salt of its own, see more."""
 _BARREN_BATCHES = 20
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.machines.base import OPERATOR, concurrent, steady, step
+from harness.machines.base import OPERATOR, PlanMachine, concurrent, steady, step
 from harness.machines.blobs import has_blob
 from harness.machines.manifests import ManifestRules
 from harness.machines.pools import HELD_SIZES
@@ -17,10 +17,18 @@ from harness.plan.operation import Arg, Cut, Hold, How, Lane, Part, Place
 IN_BODY: dict[str, str] = {"put": "put", "post": "post", "chunked": "patch", "stream": "patch"}
 """The method that carries the bytes of a blob, for each way to push it."""
 
+QUICK: frozenset[str] = frozenset({"restart", "quiet", "collect"})
+"""Kinds after which there is nothing that a kill or a restart could hurt."""
+
+
+def few_kills(machine: PlanMachine) -> bool:
+    """A plan with more restarts than that shows nothing but restarts."""
+    return sum(op.do == "restart" for op in machine.draft.operations) < 4 and len(machine.draft) > 2
+
 
 class FaultRules(UploadRules, ManifestRules):
-    """Features: ``cut`` (a client vanishes), ``again`` (a retry), ``hold`` (a client stands still while others
-    go on), ``kill``, ``restart``, ``pause``."""
+    """Features: ``cut`` (a client vanishes), ``again`` (a retry), ``hold`` (a client stands still while
+    others go on), ``kill``, ``restart``, ``pause``."""
 
     # --- clients that vanish --------------------------------------------------------------------------------
 
@@ -224,7 +232,7 @@ class FaultRules(UploadRules, ManifestRules):
         if self.dice.chance(restart):
             self.do("restart", OPERATOR)
 
-    @step("kill", steady, can_patch)
+    @step("kill", steady, few_kills, can_patch)
     def kill_in_patch(self) -> None:
         """A kill in the middle of a PATCH; after the restart the client asks where to resume."""
         dice = self.dice
@@ -244,7 +252,7 @@ class FaultRules(UploadRules, ManifestRules):
         self.resume_session(names, session.blob, size, start + at if dice.chance(0.5) else start)
         session.open = False
 
-    @step("kill", steady)
+    @step("kill", steady, few_kills)
     def kill_in_push(self) -> None:
         """A kill in the middle of a push; then the same blob is pushed again, and pulled."""
         kill = self.draft.new_id("kill")
@@ -253,7 +261,7 @@ class FaultRules(UploadRules, ManifestRules):
         if self.dice.chance(0.75):
             self.push(repo, blob, race=False)
 
-    @step("kill", steady)
+    @step("kill", steady, few_kills)
     def kill_in_put(self) -> None:
         """A kill in the middle of a manifest, mostly one that moves a tag; then the tag is read."""
         dice, repo, tag = self.dice, self.repo(), self.tag()
@@ -270,25 +278,23 @@ class FaultRules(UploadRules, ManifestRules):
         if "again" in self.features and dice.chance(0.4):
             self.do("again", lane, of=put, race=False)
 
-    @step("kill", steady, lambda machine: len(machine.draft) > 2)
+    @step("kill", steady, few_kills, lambda machine: machine.draft.operations[-1].do not in QUICK)
     def kill_after_answer(self) -> None:
         """A kill right after something was acknowledged, while other lanes may be in the middle."""
-        last = next(op.id for op in reversed(self.draft.operations))
         kill = self.draft.new_id("kill")
-        self.kill(kill, (last,))
+        self.kill(kill, self.now())
         if self.dice.chance(0.3) and not self.draft.dead:
             self.do("quiet", OPERATOR)
 
-    @step("restart", steady, lambda machine: len(machine.draft) > 2)
+    @step("restart", steady, few_kills, lambda machine: machine.draft.operations[-1].do not in QUICK)
     def restart(self) -> None:
-        if self.draft.operations[-1].do != "restart":
-            self.do("restart", OPERATOR)
-            if self.dice.chance(0.3):
-                self.do("quiet", OPERATOR)
+        self.do("restart", OPERATOR)
+        if self.dice.chance(0.3):
+            self.do("quiet", OPERATOR)
 
     @step("pause", steady)
     def pause(self) -> None:
-        """A pause in the middle of a push; others send a part of their requests meanwhile; then it goes on."""
+        """A pause in the middle of a push; others send a part of a request meanwhile; then it goes on."""
         dice = self.dice
         pause, go_on = self.draft.new_id("pause"), self.draft.new_id("continue")
         pushed, repo, blob = self.hold_push(pause)

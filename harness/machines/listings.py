@@ -36,6 +36,8 @@ class ListingRules(TagRules):
     def list_tags(self) -> None:
         """A list: whole, or from a tag on (one that is there, or its prefix), or so many."""
         dice, repo = self.dice, self.repo()
+        if self.draft.tags and dice.chance(0.8):
+            repo = dice.recent(list(self.draft.tags))[0]
         args: dict[str, Arg | None] = {"repo": repo}
         if "pages" in self.features:
             known = self.draft.tags_of(repo)

@@ -6,12 +6,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from hypothesis.stateful import precondition, rule
 from hypothesis.strategies import DataObject, SearchStrategy, data
 
 from harness.checkers.protocol.cases import CASES
 from harness.history import Abilities
-from harness.machines.base import LIMIT, ROLLS
+from harness.machines.base import PlanMachine, step
 from harness.machines.uploads import UploadRules
 from harness.plan.operation import Arg
 
@@ -29,21 +28,18 @@ def requests_for(abilities: Abilities) -> Requests | None:
     return found
 
 
-def has_requests(machine: RequestRules) -> bool:
-    return "requests" in machine.features and requests_for(machine.scope.abilities) is not None
+def has_requests(machine: PlanMachine) -> bool:
+    return requests_for(machine.scope.abilities) is not None
 
 
 class RequestRules(UploadRules):
     """Feature: ``requests``."""
 
-    @precondition(has_requests)
-    @rule(roll=ROLLS, draws=data())
-    def request(self, roll: int, draws: DataObject) -> None:
+    @step("requests", has_requests, draws=data())
+    def request(self, draws: DataObject) -> None:
         """One or two requests of the table, mostly about what is there."""
-        self.dice.feed(roll)
         cases = requests_for(self.scope.abilities)
-        if cases is None or len(self.draft) >= LIMIT:
-            return
+        assert cases is not None
         for _ in range(self.dice.number(1, 2)):
             name, args = draws.draw(cases)
             self.send(name, args)

@@ -32,21 +32,14 @@ class TagRules(ManifestRules):
         old, new = self.new_image(repo), self.ready_manifest(repo)
         if new == old:
             new = self.new_image(repo)
-        fresh = dice.chance(0.25)
-        ready = self.now()
-        if not fresh:
-            first = self.do("manifest.put", writer, race=False, repo=repo, manifest=old, tag=tag)
-            ready = (first,)
-        self.do(
-            "manifest.put",
-            writer,
-            race=False,
-            repo=repo,
-            manifest=new,
-            with_=old,
-            tag=tag,
-            times=dice.number(10, 30),
+        if dice.chance(0.75):
+            self.do("manifest.put", writer, race=False, repo=repo, manifest=old, tag=tag)
+        before = self.draft.last_in(writer)
+        times = dice.number(10, 30)
+        moving = self.do(
+            "manifest.put", writer, race=False, repo=repo, manifest=new, with_=old, tag=tag, times=times
         )
+        ready = (*((before,) if before is not None else ()), *self.draft.operation(moving).after)
         readers = [lane for lane in range(1, self.draft.lanes + 1) if lane != writer]
         for lane in readers:
             self.read_often(lane, repo, tag, ready)

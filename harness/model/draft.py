@@ -48,7 +48,7 @@ class Session:
 
 @dataclass(slots=True)
 class Window:
-    """An operation that stands still, and the operations drawn while it does. It closes after ``wanted``."""
+    """An operation that stands still, and those drawn while it does; it closes after ``wanted`` of them."""
 
     holder: str
     lane: Lane
@@ -87,6 +87,9 @@ class Draft:
 
     def operation(self, id_: str) -> Operation:
         return self.operations[self._position[id_]]
+
+    def last_in(self, lane: Lane) -> str | None:
+        return self._last_in_lane.get(lane)
 
     @property
     def last(self) -> str | None:
@@ -294,8 +297,8 @@ class Draft:
         if sessions_only:
             return
         for key in self._keys(op):
-            if (found := self.touched.get(key)) is not None:
-                yield found
+            if key in self.touched:
+                yield self.touched[key]
 
     def _effect(self, op: Operation) -> None:
         effect = _EFFECTS.get(op.do)

@@ -67,8 +67,8 @@ class ManifestSpec:
         """Names of the blobs that it references, config first, without duplicates."""
         if self.kind == "index":
             return ()
-        first = self.config if self.config is not None else (self.layers[0] if self.layers else None)
-        return tuple(dict.fromkeys((*((first,) if first else ()), *self.layers)))
+        first = self.config or (self.layers[0] if self.layers else EMPTY_JSON)
+        return tuple(dict.fromkeys((first, *self.layers)))
 
 
 @dataclass(frozen=True)

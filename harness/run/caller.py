@@ -210,8 +210,9 @@ class Caller:
         if location is None:
             return None
         headers = [OCTETS]
+        size = self._within(blob, first, size)
         about = {"repo": repo, "upload": upload, "blob": blob, "first": first, "size": size}
-        if claim is not None:
+        if claim is not None and size:
             about["claim"] = claim
             headers.append(("content-range", f"{claim}-{claim + size - 1}"))
         return self.send(
@@ -250,10 +251,11 @@ class Caller:
         headers: list[tuple[str, str]] = []
         body: Source | None = None
         if first is not None:
+            size = self._within(blob, first, size)
             about |= {"first": first, "size": size}
             headers.append(OCTETS)
             body = BlobSource(self.symbols, blob, first, size)
-            if claim is not None:
+            if claim is not None and size:
                 about["claim"] = claim
                 headers.append(("content-range", f"{claim}-{claim + size - 1}"))
         else:
@@ -261,6 +263,10 @@ class Caller:
         query = urlencode({"digest": digest})
         target = f"{location}{'&' if urlsplit(location).query else '?'}{query}"
         return self.send("upload.put", about, "PUT", target, headers=tuple(headers), body=body)
+
+    def _within(self, blob: str, first: int, size: int) -> int:
+        """How many of these bytes the blob has."""
+        return max(0, min(size, self.symbols.blob_size_bytes(blob) - first))
 
     def session(self, method: str, repo: str, upload: str) -> Exchange | None:
         """GET (status) or DELETE (cancel) of a session."""

@@ -125,7 +125,7 @@ class _Run:
             except TargetError as error:
                 self.journal.control("trouble", op.id, op.lane, why=str(error))
             except Exception:
-                self.journal.control("trouble", op.id, op.lane, why=traceback.format_exc(limit=4))
+                self.journal.control("trouble", op.id, op.lane, why=traceback.format_exc(limit=-4))
             stops.finish()
             self.journal.control("op.end", op.id, op.lane, ok=done)
             self.marks.reach(f"{op.id}.held", op.id)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from harness.plan.operation import Hold, Place
 from harness.plan.plan import Plan
 from harness.shrink.order import before, concurrent, runnable, tidy
-from harness.shrink.racy import Search
+from harness.shrink.racy import SURE_HITS, Search
 
 LINES: tuple[str, ...] = ("(?i)blobs? marked", "(?i)eligible", "(?i)mark", "(?i)sweep|delet|remov", ".")
 """What collectors say between looking and deleting; ``"."`` is whatever comes first."""
@@ -33,18 +33,20 @@ PLACES: dict[str, tuple[Place, ...]] = {
 ANYWHERE = (Place("", 1, "body", 1), Place("", 1, "answer", 0))
 
 
-def harden(search: Search) -> bool:
-    """Adds edges or a hold until the finding is there every time. Uses at most half of what is left of the
-    budget. Whether it succeeded; then ``search.sure`` is set."""
+def harden(search: Search, plan: Plan, step: str = "") -> bool:
+    """Adds edges or a hold to ``plan`` until the finding is there every time; the result is the search's plan
+    then, and ``search.sure`` is set. ``plan`` may be a candidate that was not seen to fail. Uses at most a
+    half of what is left of the budget. Whether it succeeded."""
     limit = search.executions + (search.budget.executions - search.executions) // 2
-    for what, candidate in candidates(search.plan, search.finding.witness):
+    for what, candidate in candidates(plan, search.finding.witness):
         if search.executions >= limit:
             return False
         if not runnable(candidate):
             continue
         found = search.once(candidate)
-        if found is not None and search.certain(candidate, 2):
-            search.accept(candidate, found, f"hardened: {what}")
+        if found is not None and search.certain(candidate, SURE_HITS - 1):
+            search.accept(candidate, found, step)
+            search.steps.append(f"hardened: {what}")
             search.rate, search.sure = 1.0, True
             return True
     return False
@@ -66,15 +68,42 @@ def _all(plan: Plan, pairs: list[tuple[str, str]], witness: tuple[str, ...]) -> 
     proof = [id_ for id_ in witness if id_ in plan]
     yield "in the order of the witness", _chain(plan, proof)
     yield "in the order of the plan", _chain(plan, [op.id for op in plan])
-    pairs.sort(key=lambda pair: -sum(id_ in proof for id_ in pair))
-    for a, b in pairs:
-        # A collector is the outer one first: it is the long one, and it says where it is.
-        outer_first = sorted(((a, b), (b, a)), key=lambda pair: plan[pair[0]].do != "collect")
-        for outer, inner in outer_first:
-            yield from _inside(plan, outer, inner)
+    pairs.sort(key=lambda pair: (not _has_collector(plan, pair), _apart(proof, pair)))
+    # A collector is the outer one first: it is the long one, and it says where it is.
+    nested = [sorted((pair, pair[::-1]), key=lambda p: plan[p[0]].do != "collect") for pair in pairs]
+    inside = [list(_inside(plan, *pair)) for turn in (0, 1) for pair in (both[turn] for both in nested)]
+    # The first place of every pair before the second of any: most places are wrong for all of them.
+    tries = [found for rank in zip_longest(*inside) for found in rank if found is not None]
+    for where, outer, inner, candidate in tries:
+        yield where, _around(candidate, proof, outer, inner)
+    for where, _, _, candidate in tries:
+        yield where, candidate
     for a, b in pairs:
         yield f"{a} before {b}", _edge(plan, a, b)
         yield f"{b} before {a}", _edge(plan, b, a)
+
+
+def _apart(proof: list[str], pair: tuple[str, str]) -> int:
+    """How far the two are from each other in the witness."""
+    if not all(id_ in proof for id_ in pair):
+        return len(proof) + 1
+    return abs(proof.index(pair[0]) - proof.index(pair[1]))
+
+
+def _has_collector(plan: Plan, pair: tuple[str, str]) -> bool:
+    return any(plan[id_].do == "collect" for id_ in pair)
+
+
+def _around(plan: Plan, proof: list[str], outer: str, inner: str) -> Plan:
+    """The rest of the witness before or after the two, as the witness has it: where a read that shows the
+    harm may still come before the harm is done, the race is not yet pinned."""
+    both = [at for at, id_ in enumerate(proof) if id_ in (outer, inner)]
+    if both:
+        for id_ in proof[: both[0]]:
+            plan = _chain(plan, [id_, outer])
+        for id_ in proof[both[-1] + 1 :]:
+            plan = _chain(plan, [outer, id_])
+    return plan
 
 
 def _chain(plan: Plan, ids: list[str]) -> Plan:
@@ -90,7 +119,7 @@ def _edge(plan: Plan, first: str, second: str) -> Plan:
     return tidy(plan.replace(replace(op, after=(*op.after, first))))
 
 
-def _inside(plan: Plan, outer: str, inner: str) -> Iterator[tuple[str, Plan]]:
+def _inside(plan: Plan, outer: str, inner: str) -> Iterator[tuple[str, str, str, Plan]]:
     op, within = plan[outer], plan[inner]
     if op.hold is not None:
         return
@@ -104,4 +133,4 @@ def _inside(plan: Plan, outer: str, inner: str) -> Iterator[tuple[str, Plan]]:
     for where, hold in holds:
         held = plan.replace(replace(op, hold=hold))
         held = held.replace(replace(within, after=(*within.after, f"{outer}.held")))
-        yield f"{inner} inside {outer}, {where}", held
+        yield f"{inner} inside {outer}, {where}", outer, inner, held

@@ -16,26 +16,31 @@ Before = Mapping[str, frozenset[str]]
 def before(plan: Plan) -> Before:
     """For each operation, those that have always ended when it starts (lanes, barriers, edges and the ends of
     holds taken together). O(n²) for n operations."""
-    done: dict[str, frozenset[str]] = {}
+    starts: dict[str, frozenset[str]] = {}
+    ends: dict[str, frozenset[str]] = {}
 
     def started(id_: str) -> frozenset[str]:
         """What has ended when the operation starts."""
-        if id_ not in done:
-            done[id_] = frozenset()
-            done[id_] = frozenset().union(*(reached(mark) for mark in plan.waits[id_]))
-        return done[id_]
+        if id_ not in starts:
+            # Where operations wait for each other (a candidate that cannot be run) this ends the circle.
+            starts[id_] = frozenset()
+            starts[id_] = frozenset().union(*(reached(mark) for mark in plan.waits[id_]))
+        return starts[id_]
 
     def reached(mark: str) -> frozenset[str]:
         """What has ended when the mark is reached."""
         owner = mark_owner(mark)
         if mark != owner:
             return started(owner)
-        hold = plan[owner].hold
-        return started(owner) | {owner} | (reached(hold.until) if hold else frozenset())
+        if owner not in ends:
+            ends[owner] = frozenset()
+            hold = plan[owner].hold
+            ends[owner] = started(owner) | {owner} | (reached(hold.until) if hold else frozenset())
+        return ends[owner]
 
     for op in plan:
         started(op.id)
-    return done
+    return starts
 
 
 def concurrent(plan: Plan) -> Iterator[tuple[str, str]]:

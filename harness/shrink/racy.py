@@ -132,12 +132,12 @@ class Search:
         return all({x for x in old[id_] if x in candidate} <= new[id_] for id_ in new if id_ in old)
 
     def reproduce(self) -> bool:
-        """Runs the plan until it fails: once, where it always does; otherwise until three failures tell the
-        rate, in at most a third of the budget."""
-        most = min(MOST_TRIES, max(1, self.budget.executions // 3))
+        """Runs the plan until it fails: once, where it always does; otherwise until two failures tell the
+        rate, in at most a quarter of the budget."""
+        most = min(MOST_TRIES, max(1, self.budget.executions // 4))
         tries = hits = 0
         try:
-            while tries < most and hits < SURE_HITS:
+            while tries < most and hits < 2:
                 tries += 1
                 if found := self.once(self.plan):
                     hits += 1

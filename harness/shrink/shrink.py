@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.checkers.finding import Finding
 from harness.plan.plan import Plan
 from harness.shrink.harden import harden
-from harness.shrink.order import carve
+from harness.shrink.order import carve, concurrent
 from harness.shrink.racy import Budget, Search, SpentError, Trial
 from harness.shrink.remove import remove
 from harness.shrink.simplify import at_once, rename, simplify
@@ -73,8 +73,7 @@ def shrink(plan: Plan, finding: Finding, trial: Trial, *, budget: Budget | None 
 def _descend(search: Search) -> None:
     if not _slice(search):
         return
-    if search.racy:
-        harden(search)
+    _doubt(search)
     at_once(search)
     remove(search)
     simplify(search)
@@ -83,10 +82,21 @@ def _descend(search: Search) -> None:
 
 
 def _once_more(search: Search) -> None:
-    if not search.sure:
-        harden(search)
+    search.sure = False
+    harden(search, search.plan)
     remove(search)
     simplify(search)
+    rename(search)
+
+
+def _doubt(search: Search) -> None:
+    """Where operations may still overlap, one replay more tells most races from what is certain."""
+    if search.sure or not any(True for _ in concurrent(search.plan)):
+        return
+    if not search.racy and search.once(search.plan) is None:
+        search.rate = 1 / 2
+    if search.racy:
+        harden(search, search.plan)
 
 
 def _slice(search: Search) -> bool:
@@ -100,8 +110,8 @@ def _slice(search: Search) -> bool:
             return True
         if not search.seen:
             if not search.reproduce():
-                return False
+                return harden(search, candidate, step)
             # Only now is it known how many misses reject a candidate.
-            if search.racy and search.attempt(candidate, step):
+            if search.racy and (harden(search, candidate, step) or search.attempt(candidate, step)):
                 return True
     return search.seen or search.reproduce()

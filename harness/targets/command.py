@@ -282,9 +282,10 @@ class CommandTarget:
 
     def _spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> Process:
         """Start a process through the nursery where there is one, else plainly."""
-        if self._nursery is not None:
+        nursery = self._nursery
+        if nursery is not None:
             try:
-                return self._nursery.spawn(argv, env, cwd, out, err)
+                return nursery.spawn(argv, env, cwd, out, err)
             except NurseryError:
                 self._close_nursery()
         return Child(argv, env, cwd, out, err)
@@ -296,9 +297,9 @@ class CommandTarget:
                 self._nursery = Nursery(modules, self._environment(), self._work)
 
     def _close_nursery(self) -> None:
-        if self._nursery is not None:
-            self._nursery.close()
-            self._nursery = None
+        nursery, self._nursery = self._nursery, None
+        if nursery is not None:
+            nursery.close()
 
     def _await_answer(self) -> None:
         assert self._process is not None

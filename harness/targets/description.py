@@ -161,12 +161,13 @@ class _Reader:
     def __init__(self, text: str, source: str) -> None:
         self.text, self.source = text, source
 
-    def wrong(self, key: str, why: str) -> TargetError:
-        found = re.search(rf"^\s*(?:\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*[\]=.]", self.text, re.MULTILINE)
-        if not found:
-            return TargetError(f"{self.source}: {why}")
-        line = self.text.count("\n", 0, self.text.index(key, found.start())) + 1
-        return TargetError(f"{self.source}:{line}: {why}")
+    def wrong(self, key: str, why: str, section: str = "") -> TargetError:
+        """An error at the first line that sets `key`, or has a table of that name, in a section."""
+        header = re.search(rf"^\s*\[{section}[\].]", self.text, re.MULTILINE) if section else None
+        name = rf"""^[ \t]*(?:\[\[?)?(?:[\w-]+\.)*["']?({re.escape(key)})["']?[ \t]*[\]=.]"""
+        found = re.compile(name, re.MULTILINE).search(self.text, header.start() if header else 0)
+        line = f":{self.text.count(chr(10), 0, found.start(1)) + 1}" if found else ""
+        return TargetError(f"{self.source}{line}: {why}")
 
     def keys(self, section: str, table: Mapping[str, Any]) -> None:
         known = [*_KEYS[section], *([] if section else [*filter(None, _KEYS), "files"])]
@@ -174,12 +175,14 @@ class _Reader:
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1, 0.5)
                 hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
-                raise self.wrong(key, f"unknown key `{key}`{f' in [{section}]' if section else ''}; {hint}")
+                raise self.wrong(
+                    key, f"unknown key `{key}`{f' in [{section}]' if section else ''}; {hint}", section
+                )
 
     def check(self, section: str, table: Mapping[str, Any]) -> None:
         for key, value in table.items():
             if not self.fits(value, _KEYS[section][key]):
-                raise self.wrong(key, f"`{key}` must be {_KEYS[section][key]}, not {value!r}")
+                raise self.wrong(key, f"`{key}` must be {_KEYS[section][key]}, not {value!r}", section)
 
     @staticmethod
     def fits(value: Any, type_: str) -> bool:
@@ -203,7 +206,7 @@ class _Reader:
             try:
                 removed[key] = re.compile(pattern)
             except re.error as error:
-                raise self.wrong(key, f"`{key}` is not a regular expression: {error}") from None
+                raise self.wrong(key, f"`{key}` is not a regular expression: {error}", "collect") from None
         return CollectorCommand(
             command=tuple(table["command"]),
             untagged=tuple(table.get("untagged", ())),

@@ -5,34 +5,29 @@ the server once and waits; for each start it forks a child, which gets its own s
 environment, and then runs the server's ``main``. SIGKILL, SIGSTOP and crashes are as real as ever: only the
 imports are saved. It is optional, and on any trouble (`NurseryError`) a plain start does the same.
 
-The protocol, over a Unix socket: one JSON object for each request, the child's output and error as file
-descriptors along with it, and one line of JSON in answer. ``{"argv", "env", "cwd"}`` → ``{"pid"}``;
-``{"reap": pid}`` → ``{"code"}``.
+This is the harness's side; `harness.targets.nursery_main` is the nursery itself.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import os
-import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.targets import nursery_main
+from harness.targets.nursery_main import MESSAGE_BYTES
 from harness.targets.process import clear_group
 from harness.targets.reaper import REAPER, kill_group
 
-MESSAGE_BYTES = 1 << 20
 ANSWER_LIMIT_S = 30.0
 
 
@@ -48,11 +43,12 @@ class Nursery:
         if not hasattr(os, "pidfd_open") or not hasattr(socket, "send_fds"):
             raise NurseryError("needs Linux")
         self._lock = threading.Lock()
+        self._module = modules[0].removesuffix(".__main__")
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(ANSWER_LIMIT_S)
         try:
             self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), *modules],
+                [sys.executable, "-P", nursery_main.__file__, str(theirs.fileno()), *modules],
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
@@ -70,8 +66,8 @@ class Nursery:
 
     def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> Fledgling:
         """Start ``python -m package …``; `out` and `err` are file descriptors."""
-        if list(argv[:2]) != [sys.executable, "-m"]:
-            raise NurseryError("only `python -m …` can be preloaded")
+        if list(argv[:3]) != [sys.executable, "-m", self._module]:
+            raise NurseryError(f"preloaded for `python -m {self._module}` only")
         answer = self._ask({"argv": list(argv[2:]), "env": dict(env), "cwd": str(cwd)}, [out, err])
         return Fledgling(int(answer["pid"]), self)
 
@@ -93,6 +89,8 @@ class Nursery:
                 socket.send_fds(self._socket, [json.dumps(request).encode()], files)
                 answer = json.loads(self._socket.recv(MESSAGE_BYTES) or b"{}")
             except (OSError, ValueError) as error:
+                # An answer that comes late would be taken for the next one's.
+                self._socket.close()
                 raise NurseryError(str(error)) from None
         if not isinstance(answer, dict) or not answer:
             raise NurseryError("the nursery has ended")
@@ -125,13 +123,14 @@ class Fledgling:
     def wait(self, limit_s: float) -> int | None:
         if self._code is None:
             poller = select.poll()
-            with self._lock:
-                if self._code is not None:
-                    return self._code
-                poller.register(self._pidfd, select.POLLIN)
+            poller.register(self._pidfd, select.POLLIN)
             if poller.poll(limit_s * 1000):
                 self._ended()
         return self._code
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):
+            os.close(self._pidfd)
 
     def _ended(self) -> None:
         with self._lock:
@@ -142,72 +141,3 @@ class Fledgling:
                     self._code = -signal.SIGKILL
                 clear_group(self._pid)
                 REAPER.forget_process(self._pid)
-                os.close(self._pidfd)
-
-
-# --- the nursery's own side
-
-
-def main() -> None:
-    pipe = socket.socket(fileno=int(sys.argv[1]))
-    for number, module in enumerate(sys.argv[2:]):
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            if number == 0:
-                raise
-    gc.freeze()
-    while True:
-        data, files, _, _ = socket.recv_fds(pipe, MESSAGE_BYTES, 2)
-        if not data:
-            return
-        request = json.loads(data)
-        if "reap" in request:
-            answer = {"code": os.waitstatus_to_exitcode(os.waitpid(request["reap"], 0)[1])}
-        else:
-            pid = os.fork()
-            if pid == 0:
-                pipe.close()
-                _live(sys.argv[2], request, files)
-            answer = {"pid": pid}
-        for file in files:
-            os.close(file)
-        pipe.send(json.dumps(answer).encode())
-
-
-def _live(module: str, request: Mapping[str, Any], files: list[int]) -> None:
-    """The child's life; does not return."""
-    code = 1
-    try:
-        os.setsid()
-        os.dup2(files[0], 1)
-        os.dup2(files[1], 2)
-        for file in files:
-            os.close(file)
-        # Line by line, and each line in one write(2): a collector in lockstep depends on it.
-        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-        os.environ.clear()
-        os.environ.update(request["env"])
-        os.chdir(request["cwd"])
-        sys.argv = request["argv"]
-        entry = getattr(sys.modules[module], "main", None)
-        if entry is None:
-            runpy.run_module(request["argv"][0], run_name="__main__", alter_sys=True)
-        result = entry() if entry is not None else 0
-        code = result if isinstance(result, int) else 0
-    except SystemExit as ending:
-        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-        if isinstance(ending.code, str):
-            print(ending.code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    main()

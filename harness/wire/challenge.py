@@ -10,7 +10,8 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PART = re.compile(
     rf"[\s,]*(?:(?P<name>{_TOKEN})\s*=\s*"
     rf'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>{_TOKEN})(?=\s*(?:,|$)))'
-    rf"|(?P<scheme>{_TOKEN})(?:[ \t]+(?P<token68>[A-Za-z0-9._~+/-]+=*)(?=\s*(?:,|$)))?)"
+    rf"|(?P<scheme>{_TOKEN}+)(?!\s*=)"
+    r"(?:[ \t]+(?P<token68>[A-Za-z0-9._~+/-]+=*)(?=\s*(?:,|$)))?)"
 )
 
 

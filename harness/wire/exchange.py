@@ -105,12 +105,6 @@ class Exchange:
                 self._send(head)
             except _Enough:
                 pass
-            except TimeoutError:
-                raise self._timeout("to take more of the request") from None
-            except OSError as error:
-                # A server that refuses a body answers and closes; the answer may still be in our
-                # kernel.
-                self._note_send_error(error)
             while self._reader.status is None:
                 self._piece = self._more()
         except Broken as broken:
@@ -280,27 +274,37 @@ class Exchange:
                 done += taken
                 if not taken:
                     self._listen()
+        except TimeoutError:
+            raise self._timeout("for the peer to take more of the request") from None
+        except OSError as error:
+            self._listen_last(error)
         finally:
             if body_bytes:
                 self.sent_bytes += min(max(done - body_from, 0), body_bytes)
 
     def _listen(self) -> None:
         """Stop sending where the answer is there already (RFC 9112 section 9.5)."""
-        data = self.stream.receive_now(max(1, self._appetite()))
+        try:
+            data = self.stream.receive_now(max(1, self._appetite()))
+        except OSError as error:
+            raise self._lost(error) from None
         if data is not None:
             self._early = data
             raise _Enough
 
-    def _note_send_error(self, error: OSError) -> None:
-        self._piece = b""
+    def _listen_last(self, error: OSError) -> None:
+        # A server that refuses a body answers and closes; the answer may still be in our kernel.
         try:
             self._early = self.stream.receive_now(max(1, self._appetite()))
         except OSError:
-            self._early = None
+            pass
         if not self._early:
-            raise Broken(
-                "reset", f"the connection broke after {self.sent_bytes} bytes of body: {error.strerror}"
-            )
+            raise self._lost(error)
+        raise _Enough
+
+    def _lost(self, error: OSError) -> Broken:
+        word = "tls" if isinstance(error, ssl.SSLError) else "reset"
+        return Broken(word, f"{self._so_far()}: {error.strerror or error}")
 
     # -- receiving
 
@@ -315,8 +319,7 @@ class Exchange:
             except TimeoutError:
                 raise self._timeout("for the answer") from None
             except OSError as error:
-                word = "tls" if isinstance(error, ssl.SSLError) else "reset"
-                raise Broken(word, f"{self._so_far()}: {error.strerror or error}") from None
+                raise self._lost(error) from None
         else:
             self._early = None
         self.received_bytes += len(data)

@@ -12,7 +12,7 @@ import socket
 import ssl
 import struct
 import time
-from typing import Protocol
+from typing import Protocol, cast
 
 from harness.wire.message import Broken
 
@@ -103,8 +103,6 @@ class SocketStream:
             return None
 
     def end_sending(self) -> None:
-        # The plain socket's method also for TLS: ssl's own would throw away the keys that decrypt
-        # the answer.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
@@ -177,6 +175,13 @@ class TlsStream(SocketStream):
             return self._sock.recv(size_bytes_max)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
+
+    def end_sending(self) -> None:
+        # RFC 8446 section 6.1: close_notify ends one direction. It is sent, and then the peer's own is
+        # missing, which ends unwrap, and leaves the keys that decrypt the answer in place.
+        with contextlib.suppress(OSError, ValueError):
+            cast(ssl.SSLSocket, self._sock).unwrap()
+        super().end_sending()
 
 
 class ScriptedStream:

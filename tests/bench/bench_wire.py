@@ -1,11 +1,12 @@
-"""What the wire client costs: ``python -m tests.bench.bench_wire [--rounds 40] [--requests 100] [--mib 1024]``.
+"""What the wire client costs: ``python -m tests.bench.bench_wire [--rounds 40] [--requests 100]
+[--mib 1024]``.
 
-Small requests: one server process answers a prepared answer at once; wire, httpx, the wire client as httpx's
-transport, and a bare blocking socket that sends a prepared request and reads take turns, round by round, in one
-process, so that what the machine does meanwhile hits all of them. Printed are medians over the rounds, and ratios
-of medians. Large bodies: a child process pushes and pulls so many MiB; printed are MiB/s and by how much its peak
-of resident memory (ru_maxrss) grew over that of a few small requests.
-"""
+Small requests: one server process answers a prepared answer at once; wire, httpx, the wire client
+as httpx's transport, and a bare blocking socket that sends a prepared request and reads take turns,
+round by round, in one process, so that what the machine does meanwhile hits all of them. Printed
+are medians over the rounds, and ratios of medians. Large bodies: a child process pushes and pulls
+so many MiB; printed are MiB/s and by how much its peak of resident memory (ru_maxrss) grew over
+that of a few small requests."""
 
 from __future__ import annotations
 
@@ -101,7 +102,8 @@ def small_requests(rounds: int, requests: int) -> dict[str, float]:
         plain = httpx.Client()
         raw = socket.create_connection(("127.0.0.1", port))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n".encode()
+        fields = f"Host: 127.0.0.1:{port}\r\nUser-Agent: bench\r\nAccept: */*\r\n"
+        head = f"GET {PATH} HTTP/1.1\r\n{fields}\r\n".encode()
         accept = (("Accept", "*/*"),)
 
         def by_raw() -> None:
@@ -189,7 +191,15 @@ def main() -> None:
     print(f"transport / httpx{costs['httpx over wire'] / costs['httpx']:7.2f}")
     if options.mib:
         with server() as port:
-            command = [sys.executable, "-m", "tests.bench.bench_wire", "--large", str(port), "--mib", str(options.mib)]
+            command = [
+                sys.executable,
+                "-m",
+                "tests.bench.bench_wire",
+                "--large",
+                str(port),
+                "--mib",
+                str(options.mib),
+            ]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         for name, value in json.loads(said).items():
             print(f"{name:16} {value:7.1f}")

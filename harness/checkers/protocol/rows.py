@@ -26,8 +26,8 @@ class Row:
     """``level`` is the strongest that any version of the row states, ``since`` the version that first states
     it so; before that it was ``before`` (``None``: it was not said at all). ``how``: ``passive`` (seen on
     ordinary exchanges), ``case`` (a request of the table of cases), ``model`` (the checker of another
-    property, named in ``by``), or ``none``, and then ``why_none`` says why not. A row may be checked in more ways than
-    the one that ``how`` names."""
+    property, named in ``by``), or ``none``, and then ``why_none`` says why not. A row may be checked in more
+    ways than the one that ``how`` names."""
 
     number: int
     level: RowLevel

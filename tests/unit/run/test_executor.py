@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from harness.wire import Client
 from tests.unit.run.registry import MemoryTarget
 
 
+SALTS = itertools.count()
+
+
 @pytest.fixture(scope="module")
 def target() -> Iterator[MemoryTarget]:
     made = MemoryTarget()
@@ -30,7 +34,7 @@ def run(target: MemoryTarget, *ops: Operation, path: Path | None = None, **limit
         target, Abilities(controls=target.controls), lambda: Client(target.url), namespace="t",
         limits=Limits(**limits),
     )
-    return executor.run(plan, "salt", path=path)
+    return executor.run(plan, f"salt{next(SALTS)}", path=path)
 
 
 def op(id_: str, lane: int | str, do: str, **more: object) -> Operation:

@@ -70,12 +70,13 @@ class Registry:
             else:
                 started.add(op.id)
                 if op.do == "collect":
-                    self.marked[op.id] = set(self.referenced())
+                    self.marked[op.id] = {key for key, _ in self.referenced()}
         return self.findings
 
-    def referenced(self) -> Iterator[Key]:
-        for repo, name in self.manifests:
-            yield from ((repo, blob) for blob in self.symbols.manifest_spec(name).blobs)
+    def referenced(self) -> Iterator[tuple[Key, str]]:
+        """Blobs that a manifest references, and who put it."""
+        for (repo, name), put in self.manifests.items():
+            yield from (((repo, blob), put) for blob in self.symbols.manifest_spec(name).blobs)
 
     def end(self, op: Operation) -> None:
         getattr(self, op.do.replace(".", "_"), lambda op: None)(op)
@@ -122,8 +123,9 @@ class Registry:
             for key, who in self.untagged.items():
                 self.lost.setdefault(("manifest", *key), (*who, op.id))
         if self.defect == "collect":
-            for key in set(self.blobs) & set(self.referenced()) - self.marked[op.id]:
-                self.lost["blob", *key] = (self.blobs[key], op.id)
+            for key, put in self.referenced():
+                if key in self.blobs and key not in self.marked[op.id]:
+                    self.lost["blob", *key] = (put, op.id)
 
     def kill(self, op: Operation) -> None:
         self.running = False

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from harness.targets import command
 from harness.targets.base import TargetError
 from harness.targets.command import removed_by
 from harness.targets.description import CollectorCommand
-from harness.targets.host import Port
+from harness.targets.host import Port, status_of
 
 from .conftest import FAKE, Make, alive, body, eventually
 
@@ -172,14 +173,16 @@ def test_another_port_where_somebody_was_quicker(make: Make, monkeypatch: pytest
     assert body(target.url)
 
 
-def test_the_port_is_kept_for_restarts(make: Make) -> None:
+def test_a_port_that_is_lost_while_it_is_dead_is_an_error(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "status_of", partial(status_of, limit_s=0.05))
     target = make()
     target.open()
     target.kill()
-    with socket.socket() as thief:
-        thief.bind(("127.0.0.1", int(target.url.rpartition(":")[2])))
-        with pytest.raises(TargetError, match="ddress already in use"):
-            target.start()
+    address = ("127.0.0.1", int(target.url.rpartition(":")[2]))
+    with socket.create_server(address), pytest.raises(TargetError, match="ddress already in use"):
+        target.start()
     target.start()
     assert target.running()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from harness.targets import nursery
 from harness.targets.base import TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.description import CollectorCommand
+from harness.targets.nursery import Nursery, NurseryError
+from harness.targets.reaper import kill_group
 
 from .conftest import FAKE, Make, alive, body, eventually
 
@@ -68,12 +70,23 @@ def test_a_module_that_cannot_be_imported_means_a_plain_start(make: Make) -> Non
     assert parent(int(body(target.url))) == os.getpid()
 
 
+def test_the_nursery_says_when_it_cannot(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "no_such_module"]
+    nursery = Nursery(["no_such_module"], {}, tmp_path)
+    try:
+        for each in (argv, [sys.executable, "-m", "json"], ["true"]):
+            with pytest.raises(NurseryError):
+                nursery.spawn(each, {}, tmp_path, 1, 2)
+    finally:
+        nursery.close()
+
+
 def test_a_dead_nursery_means_a_plain_start(make: Make) -> None:
     target = preloaded(make)
     target.open()
     pid = int(body(target.url))
     mother = parent(pid)
-    nursery.kill_group(mother)
+    kill_group(mother)
     assert eventually(lambda: not alive(mother))
     target.restart()
     assert not alive(pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -13,8 +14,8 @@ WAIT_S = 5.0
 
 @dataclass
 class Talk:
-    """The server's end of one connection. ``got``: all bytes received. ``ended``: how the client ended it,
-    ``"fin"`` or ``"reset"``, once the server read that far."""
+    """The server's end of one connection. ``got``: all bytes received. ``ended``: how the client
+    ended it, ``"fin"`` or ``"reset"``, once the server read that far."""
 
     sock: socket.socket
     got: bytearray = field(default_factory=bytearray)
@@ -104,8 +105,9 @@ def routes(table: Callable[[bytes], bytes]) -> Script:
 
 
 class Peer:
-    """Listens on a port of its own. The first connection is talked to by the first script and so on; the last
-    script has all the others. ``talks`` holds the connections in the order in which they were accepted."""
+    """Listens on a port of its own. The first connection is talked to by the first script and so
+    on; the last script has all the others. ``talks`` holds the connections in the order in which
+    they were accepted."""
 
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self._scripts = scripts
@@ -173,10 +175,8 @@ class Peer:
         self._listener.close()
         self._accepting.join(WAIT_S)
         for talk in self.talks:
-            try:
+            with contextlib.suppress(OSError):
                 talk.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self.settle(0)
         assert not self.errors, self.errors
 

@@ -52,7 +52,9 @@ def test_a_header_that_is_given_is_not_added_again() -> None:
             assert head.count(f"\r\n{name}:") == 1
 
 
-@pytest.mark.parametrize(("method", "length"), [("POST", "0"), ("PUT", "0"), ("PATCH", "0"), ("DELETE", None)])
+@pytest.mark.parametrize(
+    ("method", "length"), [("POST", "0"), ("PUT", "0"), ("PATCH", "0"), ("DELETE", None)]
+)
 def test_no_body_is_said_where_one_was_to_be_expected(method: str, length: str | None) -> None:
     with talking(answers(answer())) as (peer, client):
         client.send(Request(method, "/"))
@@ -175,7 +177,8 @@ def test_an_answer_has_everything_in_it() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde",
         b"HTTP/1.1 200 OK\r\n\r\nabcde",
         b"HTTP/1.0 200 OK\r\n\r\nabcde",
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200\r\nContent-Length: 5\r\n\r\nabcde",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\n"
+        b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nabcde",
     ],
 )
 @pytest.mark.parametrize("slice_bytes", [1, 7, 1000])
@@ -242,6 +245,7 @@ def test_a_connection_that_cannot_be_used_again_is_not(text: bytes) -> None:
     with talking(answers(text), answers(answer())) as (peer, client):
         assert client.send(get()).text == b"ok"
         assert client.send(get()).text == b"ok"
+        client.close()
         peer.settle(2)
         assert peer.talks[0].ended == "fin"
 
@@ -423,9 +427,17 @@ def test_a_redirect_without_a_location_is_the_answer() -> None:
 
 
 def test_credentials_and_cookies_do_not_go_to_another_origin() -> None:
-    secret = (("Authorization", "Bearer secret"), ("Cookie", "secret"), ("Accept", "a/b"), ("Range", "bytes=1-"))
+    secret = (
+        ("Authorization", "Bearer secret"),
+        ("Cookie", "secret"),
+        ("Accept", "a/b"),
+        ("Range", "bytes=1-"),
+    )
     with Peer(routes(lambda _: answer())) as other:
-        with talking(routes(lambda r: moved(f"{other.url}/b") if b"/a " in r else moved("/a"))) as (peer, client):
+        with talking(routes(lambda r: moved(f"{other.url}/b") if b"/a " in r else moved("/a"))) as (
+            peer,
+            client,
+        ):
             said = client.send(Request("GET", "/0", secret))
             assert said.complete
             assert said.redirects == (f"{peer.url}/a", f"{other.url}/b")

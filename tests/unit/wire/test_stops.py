@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -15,12 +16,8 @@ from tests.unit.wire.peer import Peer, Talk, answer, answers
 BODY = bytes(range(256)) * 8
 
 
-
-
 def put(*stops: Stop, body: bytes = BODY, chunked: bool = False) -> Request:
     return Request("PUT", "/v2/x", body=bytes_source(body), chunked=chunked, stops=stops)
-
-
 
 
 class closing:
@@ -61,7 +58,8 @@ def test_a_cut_before_the_first_byte_of_the_head_sends_nothing() -> None:
 
 
 def test_a_place_beyond_the_end_is_never_reached() -> None:
-    stops = tuple(Stop(part, 1 << 20, lambda: "close") for part in ("head", "body", "answer"))  # type: ignore[arg-type]
+    parts: tuple[Literal["head", "body", "answer"], ...] = ("head", "body", "answer")
+    stops = tuple(Stop(part, 1 << 20, lambda: "close") for part in parts)
     with Peer(answers(answer())) as peer, closing(peer.url) as client:
         said = client.send(put(*stops))
         assert said.complete
@@ -234,13 +232,17 @@ def test_a_stop_is_reached_though_the_answer_is_there_already() -> None:
         assert bytes(peer.talks[0].got).partition(b"\r\n\r\n")[2] == BODY[:1000]
 
 
-def test_what_a_stop_raises_comes_out_and_the_connection_is_gone() -> None:
+@pytest.mark.parametrize("part", ["head", "body", "answer"])
+@pytest.mark.parametrize("error", [KeyError, TimeoutError, OSError])
+def test_what_a_stop_raises_comes_out_and_the_connection_is_gone(
+    part: Literal["head", "body", "answer"], error: type[Exception]
+) -> None:
     def act() -> Verdict:
-        raise KeyError("over")
+        raise error("over")
 
-    with Peer(Talk.to_end, answers(answer())) as peer, closing(peer.url) as client:
-        with pytest.raises(KeyError, match="over"):
-            client.send(put(Stop("body", 5, act)))
+    with Peer(answers(answer())) as peer, closing(peer.url) as client:
+        with pytest.raises(error, match="over"):
+            client.send(put(Stop(part, 5, act)))
         assert client.send(put()).complete
         assert len(peer.talks) == 2
 

@@ -252,7 +252,7 @@ def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> pytest.Col
         return None
     lines = file_path.read_text(errors="replace").splitlines()
     if any(line.replace(" ", "").startswith("seatrial=") for line in lines):
-        return ScenarioFile.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+        return ScenarioFile.from_parent(parent, path=file_path)
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -25,6 +26,7 @@ LEAST = 8
 """Shorter plans are filled up."""
 LIMIT = 28
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
+ANY = "any_step"
 NO_ARGS: Mapping[str, Arg | None] = {}
 OPERATOR: Lane = "operator"
 COLLECTOR: Lane = "collector"
@@ -101,10 +103,13 @@ def step(
 
         # Hypothesis switches rules off at random by the name of their function, half of them in a typical
         # example. With one name for all it cannot: which features are on is for the family to say.
-        step.__doc__ = body.__doc__
+        step.__name__, step.__doc__ = ANY, body.__doc__
         holds.__name__ = f"on_{feature.replace('-', '_')}"
-        decorated: Callable[..., None] = rule(roll=ROLLS, **strategies)(precondition(holds)(step))
-        return decorated
+        make: Callable[..., Callable[[Callable[..., None]], Callable[..., None]]] = rule
+        made = make(roll=ROLLS, **strategies)(precondition(holds)(step))
+        if not strategies:
+            vars(made)["seatrial_step"] = (holds, body)
+        return made
 
     return decorate
 
@@ -116,6 +121,16 @@ def concurrent(machine: PlanMachine) -> bool:
 def steady(machine: PlanMachine) -> bool:
     """Nobody stands still, and the registry has not been killed."""
     return machine.draft.window is None and not machine.draft.dead
+
+
+Steps = tuple[tuple[Callable[[Any], bool], Callable[[Any], None]], ...]
+
+
+@lru_cache(maxsize=32)
+def _steps(machine: type[PlanMachine]) -> Steps:
+    """Conditions and bodies of a machine's rules, by name."""
+    found = (getattr(machine, name) for name in dir(machine))
+    return tuple(value.seatrial_step for value in found if hasattr(value, "seatrial_step"))
 
 
 class PlanMachine(RuleBasedStateMachine):
@@ -160,6 +175,16 @@ class PlanMachine(RuleBasedStateMachine):
             self.closing = "restart"
         self.begin()
 
+    @rule(roll=ROLLS)
+    def any_step(self, roll: int) -> None:
+        """Any other rule. (Hypothesis favours the first rule by far; all are equal here.)"""
+        self.dice.feed(roll)
+        open_steps = [body for holds, body in _steps(type(self)) if holds(self)]
+        if not open_steps:
+            self.fill()
+        elif len(self.draft) < LIMIT:
+            self.dice.pick(open_steps)(self)
+
     def begin(self) -> None:
         """The first operations of a plan: mixins add theirs and call on."""
 
@@ -171,6 +196,8 @@ class PlanMachine(RuleBasedStateMachine):
 
     def fill(self) -> None:
         """Something plain for a plan that is too short: an image, put and pulled."""
+        if len(self.draft) >= LIMIT:
+            return
         repo, tag = self.repo(), self.tag()
         self.do("manifest.put", repo=repo, manifest=self.new_image(repo), tag=tag, race=False)
         self.do("image.pull", repo=repo, tag=tag, race=False)

@@ -48,15 +48,15 @@ def draw(
     described = FAMILIES[family]
     collector = _Collector(examples, run)
     dice = Dice(seed)
+    machine = _fresh(described, scope, collector.take)
     barren = 0
     while not collector.full and barren < _BARREN_BATCHES:
         had = collector.count
-        salt = dice.number(0, (1 << 53) - 1)
+        machine.salt = dice.number(0, (1 << 53) - 1)
         count = steps if steps is not None else dice.number(*described.steps)
-        machine = _fresh(described, scope, collector.take, salt)
         try:
             with _own_constants_only():
-                _run(machine, salt, count)
+                _run(machine, machine.salt, count)
         except StopDrawing:
             break
         except _Full:
@@ -104,8 +104,8 @@ class _Collector:
             raise _Full
 
 
-def _fresh(family: Family, scope: Scope, take: Callable[[Plan], None], salt: int) -> type[PlanMachine]:
-    """A machine class of its own for one run, so that nothing leaks from one to the next."""
+def _fresh(family: Family, scope: Scope, take: Callable[[Plan], None]) -> type[PlanMachine]:
+    """A machine class of its own for one draw, so that nothing leaks from one to the next."""
     parent = machine_for(family)
     attributes: dict[str, Any] = {
         "family": family,

@@ -154,8 +154,8 @@ FAMILIES: dict[str, Family] = {
             "isolation",
             _features(
                 always="push foreign-reads",
-                often="images foreign-session mount",
-                sometimes="sessions again-elsewhere same-manifest blob-delete manifest-delete missing-reads",
+                often="images sessions foreign-session mount",
+                sometimes="again-elsewhere same-manifest blob-delete manifest-delete missing-reads",
                 seldom="tag-lists referrers collect restart quiet",
             ),
         ),

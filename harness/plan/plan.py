@@ -309,4 +309,5 @@ def _unplain_op(data: Mapping[str, Any]) -> Operation:
 
 
 def _manifest_spec(fields: Mapping[str, Any]) -> ManifestSpec:
-    return ManifestSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return ManifestSpec(**made)

@@ -223,8 +223,7 @@ class _Run:
     def closing(self) -> None:
         """Heal all faults, read everything back; restart where asked, read again; push what is missing."""
         try:
-            for what in heal_all(self.target):
-                self.journal.control("started" if what == "start" else what, "closing", OPERATOR)
+            self._heal()
             client = self._client()
             self.journal.control("closing", "closing.read", OPERATOR, part="read")
             self._read_back(self._caller("closing.read", OPERATOR, client))
@@ -239,6 +238,16 @@ class _Run:
         except TargetError as error:
             self.journal.control("trouble", "closing", OPERATOR, why=str(error))
             self.cut_short = True
+
+    def _heal(self) -> None:
+        dead = not self.target.running()
+        for why in heal_all(self.target):
+            self.journal.control("trouble", "closing", OPERATOR, why=why)
+        last = [c.what for c in self.journal.snapshot()[1] if c.what in ("pause", "continue")][-1:]
+        if last == ["pause"]:
+            self.journal.control("continue", "closing", OPERATOR)
+        if dead:
+            self.journal.control("started", "closing", OPERATOR)
 
     def end(self) -> None:
         self.marks.give_up()

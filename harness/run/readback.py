@@ -45,7 +45,7 @@ class Touched:
         repo = about.get("repo")
         if not isinstance(repo, str) or call == "request":
             return
-        digest = about.get("digest")
+        digest = str(about.get("digest", ""))
         if call in WRITES_BLOB and digest:
             self.repos.setdefault(repo)
             self.blobs.setdefault((repo, digest), symbols.blob_named(digest))

@@ -21,17 +21,13 @@ def remove(search: Search) -> None:
     size = len(search.plan)
     while True:
         length = len(search.plan)
-        _sweep(search, lambda_ids := _bystanders(search), in_pairs=True)
-        _sweep(search, lambda_ids, in_pairs=False)
+        bystanders = [op.id for op in search.plan if op.id not in search.finding.witness]
+        _sweep(search, bystanders, in_pairs=True)
         _sweep(search, [op.id for op in search.plan], in_pairs=False)
         if len(search.plan) == length:
             break
     if len(search.plan) < size:
         search.steps.append(f"removed {size - len(search.plan)} of {size} operations")
-
-
-def _bystanders(search: Search) -> list[str]:
-    return [op.id for op in search.plan if op.id not in search.finding.witness]
 
 
 def _sweep(search: Search, ids: Sequence[str], *, in_pairs: bool) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from harness.wire.message import PIECE_BYTES_MAX, SIZE_UNKNOWN, Answer, Broken, Limits, Request, Stop
@@ -101,10 +102,8 @@ class Exchange:
     def begin(self, head: bytes) -> None:
         """Send ``head`` and the body, and read until the answer's head is there."""
         try:
-            try:
+            with suppress(_Enough):
                 self._send(head)
-            except _Enough:
-                pass
             while self._reader.status is None:
                 self._piece = self._more()
         except Broken as broken:
@@ -294,10 +293,8 @@ class Exchange:
 
     def _listen_last(self, error: OSError) -> None:
         # A server that refuses a body answers and closes; the answer may still be in our kernel.
-        try:
+        with suppress(OSError):
             self._early = self.stream.receive_now(max(1, self._appetite()))
-        except OSError:
-            pass
         if not self._early:
             raise self._lost(error)
         raise _Enough

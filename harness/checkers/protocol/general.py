@@ -23,8 +23,8 @@ _DELAY = re.compile(r"\s*\d+\s*|[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\
 
 
 class Statuses(NamedTuple):
-    """What an endpoint answers: ``success``, and the client errors that the specification lists or that
-    every registry may need. A success outside them is a finding of ``level``, an error outside them a note."""
+    """What an endpoint answers: ``success``, and the client errors that the specification lists or that any
+    registry may need. A success outside them is a finding of ``level``, an error outside them a note."""
 
     row: int
     success: frozenset[int]
@@ -60,7 +60,7 @@ ALLOWED: dict[str, Statuses] = {
 
 
 def status(answer: Answer) -> Iterator[Flaw]:
-    """The status is one that the endpoint has. Redirects and what may be answered anywhere are passed over."""
+    """The status is one that the endpoint has. Redirects and what may be answered anywhere are left alone."""
     allowed = ALLOWED.get(answer.call)
     code = answer.status
     if allowed is None or code < 200 or 300 <= code < 400 or code >= 500:

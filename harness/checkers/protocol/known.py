@@ -102,9 +102,9 @@ class Known:
             for algorithm in {"sha256", symbols.manifest_spec(name).alg}:
                 found[symbols.manifest_digest(name, algorithm)] = name
         for exchange in self.history.calls("manifest.put"):
-            name = exchange.about.get("manifest")
-            if isinstance(name, str) and name not in symbols.manifests:
-                found[symbols.manifest_digest(name, "sha256")] = name
+            other = exchange.about.get("manifest")
+            if isinstance(other, str) and other not in symbols.manifests:
+                found[symbols.manifest_digest(other, "sha256")] = other
         return found
 
     @cached_property

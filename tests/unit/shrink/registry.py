@@ -224,9 +224,8 @@ class Draft:
         repo = rng.choice(("a", "a/b", "a-x"))
         if do == "blob.push":
             name = f"b{len(self.ops)}"
-            self.blobs[name] = BlobSpec(
-                rng.choice((0, 1, 64, 700, 4097, 70_000)), rng.choice(("sha256", "sha512"))
-            )
+            size = rng.choice((0, 1, 64, 700, 4097, 70_000))
+            self.blobs[name] = BlobSpec(size, "sha512" if rng.random() < 0.5 else "sha256")
             ways: dict[str, Arg] = {}
             if rng.random() < 0.5:
                 ways = {"way": "chunked", "chunks": tuple(rng.sample(range(1, 300), rng.randint(1, 4)))}
@@ -261,15 +260,19 @@ class Draft:
             return
         chosen = rng.sample(parts, min(len(parts), rng.randint(1, 3)))
         names = tuple(dict.fromkeys(made[2] for made in chosen))
-        alg = rng.choice(("sha256", "sha512"))
-        spec = ManifestSpec(annotations=rng.randint(0, 3), alg=alg, docker=rng.random() < 0.2)
-        fields = {"kind": "index", "children": names} if parts is children else {"layers": names}
+        spec = ManifestSpec(
+            kind="index" if parts is children else "image",
+            children=names if parts is children else (),
+            layers=() if parts is children else names,
+            annotations=rng.randint(0, 3),
+            alg="sha512" if rng.random() < 0.5 else "sha256",
+            docker=rng.random() < 0.2,
+        )
         tags: dict[str, Arg] = (
             {"tag": rng.choice(("t", "latest", "t-1", "t/2"))} if rng.random() < 0.7 else {}
         )
         id_ = self.add("manifest.put", tuple(made[3] for made in chosen), repo=repo, **tags)
-        values = {name: getattr(spec, name) for name in ("annotations", "alg", "docker")}
-        self.manifests[id_] = ManifestSpec(**{**values, **fields})
+        self.manifests[id_] = spec
         self.made.append(("manifest", repo, id_, id_))
         if tags:
             self.made.append(("tag", repo, str(tags["tag"]), id_))

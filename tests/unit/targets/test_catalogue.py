@@ -66,7 +66,6 @@ def test_what_is_stored_survives_a_kill_but_not_a_fresh_start(target: Target) ->
 @pytest.mark.parametrize("target", [DISTRIBUTION, "reference"], indirect=True)
 @pytest.mark.parametrize("untagged", [False, True])
 def test_the_collector_says_what_it_removes(target: Target, untagged: bool) -> None:
-    assert target.collect(untagged=untagged).code == 0
     push(target)
     seen: list[str] = []
     collected = target.collect(untagged=untagged, gate=seen.append)

@@ -104,7 +104,7 @@ def test_half_still_decrypts_the_answer(authority: Authority) -> None:
         client = Client(peer.url, tls=Tls(ca_file=authority.ca))
         stop = Stop("body", 10, lambda: "half")
         said = client.send(Request("PUT", "/", body=bytes_source(bytes(100)), stops=(stop,)))
-        assert (said.status, said.text) == (400, b"half")
+        assert (said.status, said.text) == (400, b"half"), said
 
 
 def test_a_cut_in_the_body_counts_bytes_before_encryption(authority: Authority) -> None:

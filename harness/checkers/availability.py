@@ -59,7 +59,7 @@ def _finding(facts: Facts, seen: Seen) -> Finding | None:
         check_ = CHECKS.get(exchange.error, "availability.broken")
         title = TITLES.get(exchange.error, "a connection breaks without an answer")
     elif seen.status >= 500:
-        if seen.status == 503 and held or seen.status == 505:
+        if (seen.status == 503 and held) or seen.status == 505:
             return None
         level = "note" if seen.status == 501 else "promise"
         check_, title = "availability.error", f"{seen.call} answers {seen.status} without a fault"
@@ -105,7 +105,7 @@ def _before(facts: Facts, seen: Seen) -> list[Seen]:
         for other in facts.seen
         if other is not seen
         and other.exchange.method not in ("GET", "HEAD")
-        and other.start_ns <= seen.exchange.completed_ns
+        and other.start_ns <= seen.start_ns
         and other.repo == seen.repo
         and (not keys or other.about.get(keys[0]) == about[keys[0]])
     ]

@@ -29,7 +29,11 @@ def check(history: History) -> Report:
             continue
         if loss.blame == "collected":
             report.findings.append(_collected(facts, loss))
-        elif loss.proof.via == "accepted" and loss.read.kind == "absent" and loss.blame in ("nothing", "deleted"):
+        elif (
+            loss.proof.via == "accepted"
+            and loss.read.kind == "absent"
+            and loss.blame in ("nothing", "deleted")
+        ):
             report.findings.append(_incomplete(facts, loss))
     report.findings.extend(_referrers(facts))
     report.findings = first_each(report.findings)
@@ -103,8 +107,8 @@ def _incomplete(facts: Facts, loss: Loss) -> Finding:
         "closure.incomplete",
         "promise: collection",
         "a manifest was accepted although one of its blobs was gone",
-        f"{facts.subject(loss.obj)} was pushed; the registry refuses manifests with unknown blobs, and accepted"
-        f" one that names it ({at(facts, loss.proof)}); then it is gone ({at(facts, loss.read)})",
+        f"{facts.subject(loss.obj)} was pushed; the registry refuses manifests with unknown blobs, and"
+        f" accepted one that names it ({at(facts, loss.proof)}); then it is gone ({at(facts, loss.read)})",
         [loss.origin, loss.proof, *facts.collects_in(0, loss.proof.start_ns)[-1:], loss.read],
         facts.subject(loss.obj),
     )

@@ -27,7 +27,7 @@ def check(history: History) -> Report:
     if history.promises.collection == "none":
         return report
     for run in facts.collects:
-        if run.own or run.code is None and run.disturbed:
+        if run.own or (run.code is None and run.disturbed):
             continue
         report.tried += 1
         if run.code is None:
@@ -67,7 +67,12 @@ def _failed(facts: Facts, run: Collect) -> Finding | None:
 
 def _suspects(facts: Facts, run: Collect, writes: list[Fact]) -> list[Fact]:
     """What was written or removed last before a run: the likeliest reason for its failure."""
-    removed = [d for t in facts.timelines.values() for d in t.deletes if d.via != "alias" and d.start_ns < run.start_ns]
+    removed = [
+        d
+        for t in facts.timelines.values()
+        for d in t.deletes
+        if d.via != "alias" and d.start_ns < run.start_ns
+    ]
     near = sorted((*writes, *removed), key=lambda fact: fact.start_ns)
     return near[-3:]
 

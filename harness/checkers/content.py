@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from harness.checkers.finding import Finding, Report
-from harness.checkers.witness import at, first_each, found
+from harness.checkers.witness import Point, at, first_each, found
 from harness.history import History
 from harness.model.facts import Fact, Facts, Obj, Seen, Timeline
 from harness.model.presence import still_broken
@@ -18,17 +18,17 @@ READS = ("blob.get", "blob.head", "manifest.get", "manifest.head")
 def check(history: History) -> Report:
     """What a 200 (or 206) shows is what its digest names.
 
-    Claims: the body of a GET under a digest hashes to it; a manifest by tag is one that was put, byte for byte;
-    ``Docker-Content-Digest`` names the body (another algorithm is legal); ``Content-Length`` of HEAD and GET
-    is the size; a range is that slice; a body is as long as its framing said. Misses: content types, absent
-    headers (P12), and bodies that the record holds no digest of. Cost: one pass; a range costs a hash of its
-    bytes.
+    Claims: the body of a GET under a digest hashes to it; a manifest by tag is one that was put, byte for
+    byte; ``Docker-Content-Digest`` names the body (another algorithm is legal); ``Content-Length`` of HEAD
+    and GET is the size; a range is that slice; a body is as long as its framing said. Misses: content types,
+    absent headers (P12), and bodies that the record holds no digest of. Cost: one pass; a range costs a hash
+    of its bytes.
     """
     facts = facts_of(history)
     report = Report()
     skip = still_broken(facts)
     for seen in facts.calls(*READS):
-        if seen.exchange.index in skip or seen.excused and seen.exchange.error is not None:
+        if seen.exchange.index in skip or (seen.excused and seen.exchange.error is not None):
             continue
         if seen.exchange.status in (200, 206):
             report.tried += 1
@@ -69,7 +69,8 @@ def _judge(facts: Facts, seen: Seen) -> list[Finding]:
                 _found(
                     facts, seen, obj, "content.empty" if not got else "content.mismatch", row,
                     f"a GET of a {kind} answers 200 with {'an empty body' if not got else 'other bytes'}",
-                    f"{at(facts, exchange)}: {got} bytes with sha256 {exchange.body.sha256[:12]}… under {digest[:19]}…"
+                    f"{at(facts, exchange)}: {got} bytes with sha256 {exchange.body.sha256[:12]}…"
+                    f" under {digest[:19]}…"
                     f" ({size if size is not None else 'unknown'} bytes expected)",
                 )
             )  # fmt: skip
@@ -114,15 +115,15 @@ def _headers(facts: Facts, seen: Seen, obj: Obj, digest: str, size: int | None) 
             )  # fmt: skip
     length = exchange.header("content-length")
     encoded = exchange.header("content-encoding") is not None
-    if length is not None and length.isdigit() and size is not None and exchange.status == 200 and not encoded:
-        if int(length) != size:
-            found_.append(
-                _found(
-                    facts, seen, obj, "content.length_header", "row 25",
-                    f"Content-Length of a {exchange.method} of a {obj.kind} is not its size",
-                    f"{at(facts, exchange)}: Content-Length {length}, the content has {size} bytes",
-                )
-            )  # fmt: skip
+    told = length is not None and length.isdigit() and exchange.status == 200 and not encoded
+    if told and length is not None and size is not None and int(length) != size:
+        found_.append(
+            _found(
+                facts, seen, obj, "content.length_header", "row 25",
+                f"Content-Length of a {exchange.method} of a {obj.kind} is not its size",
+                f"{at(facts, exchange)}: Content-Length {length}, the content has {size} bytes",
+            )
+        )  # fmt: skip
     return found_
 
 
@@ -138,17 +139,20 @@ def _by_tag(facts: Facts, seen: Seen) -> list[Finding]:
     if exchange.error == "short":
         return [
             found(
-                facts, "P1", "must", "content.short", "row 12", "the body of a manifest ends before its Content-Length",
-                f"{at(facts, exchange)}; {exchange.detail or 'the connection was closed'}", [exchange], subject,
+                facts, "P1", "must", "content.short", "row 12",
+                "the body of a manifest ends before its Content-Length",
+                f"{at(facts, exchange)}; {exchange.detail or 'the connection was closed'}",
+                [exchange], subject,
             )
         ]  # fmt: skip
     if shown not in facts.manifests:
         puts = [op for op in facts.tag_ops.get((seen.repo, tag), ()) if op.kind == "write"]
         return [
             found(
-                facts, "P1", "must", "content.torn" if exchange.body.size_bytes else "content.empty", "row 53",
+                facts, "P1", "must", "content.torn" if exchange.body.size_bytes else "content.empty",
+                "row 53",
                 "a manifest by tag is nothing that anybody put",
-                f"{at(facts, exchange)}: {exchange.body.size_bytes} bytes that are no manifest of this history",
+                f"{at(facts, exchange)}: {exchange.body.size_bytes} bytes that nobody put",
                 [*puts[-2:], exchange], subject,
             )
         ]  # fmt: skip
@@ -194,7 +198,8 @@ def _range(facts: Facts, seen: Seen, obj: Obj, name: str | None) -> list[Finding
     elif match is None or (first, end) != wanted or match[3] not in ("*", str(size)):
         found_.append(
             found(
-                facts, "P1", "should", "content.range_header", "row 22", "Content-Range is not the range that was asked for",
+                facts, "P1", "should", "content.range_header", "row 22",
+                "Content-Range is not the range that was asked for",
                 f"{at(facts, exchange)}: asked for bytes {wanted[0]}…{wanted[1] - 1} of {size},"
                 f" Content-Range {content_range or 'absent'}",
                 [_origin(facts, obj), exchange], facts.subject(obj),
@@ -219,16 +224,14 @@ def _origin(facts: Facts, obj: Obj) -> Fact | None:
     return next((w for w in writes if w.certain), writes[0] if writes else None)
 
 
-def _found(
-    facts: Facts, seen: Seen, obj: Obj, check_: str, clause: str, title: str, story: str
-) -> Finding:
+def _found(facts: Facts, seen: Seen, obj: Obj, check_: str, clause: str, title: str, story: str) -> Finding:
     timeline = facts.timelines.get(obj)
     story = f"{facts.subject(obj)}: {story}"
     points = [_origin(facts, obj), *_between(facts, timeline, seen), seen.exchange]
     return found(facts, "P1", "must", check_, clause, title, story, points, facts.subject(obj))
 
 
-def _between(facts: Facts, timeline: Timeline | None, seen: Seen) -> list[object]:
+def _between(facts: Facts, timeline: Timeline | None, seen: Seen) -> list[Point]:
     """Collector runs and outages since the content was written: not proof, but where to look."""
     if timeline is None or not timeline.writes:
         return []

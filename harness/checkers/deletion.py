@@ -93,7 +93,9 @@ def _tag_back(facts: Facts, trouble: TagTrouble) -> Finding:
     by_tag = forcing.kind == "delete"
     level: Level = "must"
     clause = "row 85" if by_tag else "row 87"
-    title = "a deleted tag still resolves" if by_tag else "a tag still resolves after its manifest was deleted"
+    title = (
+        "a deleted tag still resolves" if by_tag else "a tag still resolves after its manifest was deleted"
+    )
     if trouble.outages:
         level, clause = "promise", "promise: durable"
         title = "a deleted tag is back after a restart"

@@ -50,7 +50,11 @@ def _leak(facts: Facts, ghost: Ghost) -> Finding:
         for write in timeline.writes
         if write.obj.repo != ghost.obj.repo and write.via != "alias" and write.start_ns <= ghost.read.end_ns
     ]
-    where = f"it was pushed to {elsewhere[0].obj.repo} ({at(facts, elsewhere[0])})" if elsewhere else "nobody pushed it"
+    where = (
+        f"it was pushed to {elsewhere[0].obj.repo} ({at(facts, elsewhere[0])})"
+        if elsewhere
+        else "nobody pushed it"
+    )
     return found(
         facts,
         "P8",

@@ -1,4 +1,5 @@
-"""How checkers put a finding together: the operations that prove it, in order, and words for what they did."""
+"""How checkers put a finding together: the operations that prove it, in order, and words for what they
+did."""
 
 from __future__ import annotations
 

@@ -130,7 +130,8 @@ def plans(family: str, seed: int, count: int, drawn: bool) -> int:
     draw(family, seed=seed_of(seed, family, 0), examples=count, scope=scope, run=found.append)
     for plan in found:
         kinds = ", ".join(dict.fromkeys(op.do for op in plan))
-        line = f"{plan.digest[:12]}  {len(plan):>3} operations  {len(plan.lanes)} lanes  {kinds}"
+        clients = f"{len(plan.lanes)} lane{'s' if len(plan.lanes) != 1 else ' '}"
+        line = f"{plan.digest[:12]}  {len(plan):>3} operations  {clients}  {kinds}"
         show_text(f"{line}\n\n{lanes.draw(plan, width=width())}\n" if drawn else line)
     return HELD
 

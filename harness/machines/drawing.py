@@ -59,21 +59,9 @@ def draw(
                 _run(machine, machine.salt, count)
         except StopDrawing:
             break
-        except _Full:
-            break
-        except _RunFailed as error:
-            raise error.cause from None
         barren = barren + 1 if collector.count == had else 0
-
-
-class _Full(BaseException):
-    """There are as many plans as were asked for."""
-
-
-class _RunFailed(BaseException):
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+    if collector.failure is not None:
+        raise collector.failure
 
 
 class _Collector:
@@ -83,6 +71,7 @@ class _Collector:
         self.wanted = wanted
         self.run = run
         self.seen: set[str] = set()
+        self.failure: BaseException | None = None
 
     @property
     def count(self) -> int:
@@ -98,21 +87,19 @@ class _Collector:
         self.seen.add(plan.digest)
         try:
             self.run(plan)
-        except Exception as error:
-            raise _RunFailed(error) from error
+        except (StopDrawing, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # also what pytest raises: Hypothesis would run the example again
+            self.failure = error
+            raise StopDrawing from error
         if self.full:
-            raise _Full
+            raise StopDrawing
 
 
 def _fresh(family: Family, scope: Scope, take: Callable[[Plan], None]) -> type[PlanMachine]:
     """A machine class of its own for one draw, so that nothing leaks from one to the next."""
     parent = machine_for(family)
-    attributes: dict[str, Any] = {
-        "family": family,
-        "scope": scope,
-        "finish": staticmethod(take),
-        "salt": salt,
-    }
+    attributes: dict[str, Any] = {"family": family, "scope": scope, "finish": staticmethod(take)}
     return type(parent.__name__, (parent,), attributes)
 
 

@@ -32,8 +32,9 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Collect:
     """A collector run. ``beside``: other operations wrote while it ran, or it was meant to run beside them.
-    ``disturbed``: something was done to it or to the registry meanwhile, so that its exit status says nothing.
-    ``own``: no run that anybody started, but what a registry that collects by itself may do at any time."""
+    ``disturbed``: something was done to it or to the registry meanwhile, so that its exit status says
+    nothing. ``own``: no run that anybody started, but what a registry that collects by itself may do at any
+    time."""
 
     op: str
     start_ns: int
@@ -86,7 +87,8 @@ def holds(history: History) -> tuple[Span, ...]:
 
 
 def faults(history: History) -> tuple[Span, ...]:
-    """Faults of storage, network or system calls: from their delivery to the time when everything is healed."""
+    """Faults of storage, network or system calls: from their delivery to the time when everything is
+    healed."""
     heals = sorted(c.at_ns for c in history.controls if c.what in ("closing", "fault.healed"))
     found = []
     for control in history.what("fault.delivered"):

@@ -62,7 +62,8 @@ def _holds_blob(facts: Facts, repo: str, user: str, run: Collect, since: Fact, s
         if _live(facts, holder, start, end, since):
             return True
         if facts.history.promises.collection == "online" and not run.own:
-            # Safe beside pushes: whoever puts a manifest while the run lasts must find its blobs, or be refused.
+            # Safe beside pushes: whoever puts a manifest while the run lasts must find its blobs, or be
+            # refused.
             timeline = facts.timelines.get(holder)
             for put in timeline.writes if timeline else ():
                 if put.certain and since.before(put) and put.start_ns <= run.end_ns and put.end_ns <= end:
@@ -131,8 +132,8 @@ def moves(op: TagOp, value: str | None) -> bool:
 
 
 def certainly_garbage(facts: Facts, obj: Obj, run: Collect) -> bool:
-    """Whether nothing can possibly have needed an object since before a run began. Blobs: no manifest that may
-    be anywhere names it (registries keep content once for all repositories). Manifests: no tag of their
+    """Whether nothing can possibly have needed an object since before a run began. Blobs: no manifest that
+    may be anywhere names it (registries keep content once for all repositories). Manifests: no tag of their
     repository may point at it, no index name it, no subject want it."""
     graph = references(facts)
     if facts.wild_repos:

@@ -73,7 +73,10 @@ def verdicts(facts: Facts) -> dict[tuple[str, str], Verdict]:
         made = {}
         for key, ops in facts.tag_ops.items():
             if not facts.history.promises.durable:
-                ops = [*ops, *(TagOp("wild", None, o.start_ns, o.end_ns, True, -1, o.op) for o in facts.outages)]
+                ops = [
+                    *ops,
+                    *(TagOp("wild", None, o.start_ns, o.end_ns, True, -1, o.op) for o in facts.outages),
+                ]
             made[key] = check_register(ops)
         facts.memo["verdicts"] = made
     found = facts.memo["verdicts"]
@@ -145,9 +148,7 @@ def _blame(facts: Facts, repo: str, tag: str, violation: Violation) -> TagTroubl
         put = facts.history.exchanges[index]
         attempt = TagOp("write", read.value, put.invoked_ns, put.completed_ns, True, index, put.op)
         witness = (attempt, *witness)
-    return TagTrouble(
-        repo, tag, blame, read, None, read.value, forcing, witness, collects, outages, deletes
-    )
+    return TagTrouble(repo, tag, blame, read, None, read.value, forcing, witness, collects, outages, deletes)
 
 
 def _in_repo(facts: Facts, repo: str, value: str) -> bool:
@@ -157,27 +158,37 @@ def _in_repo(facts: Facts, repo: str, value: str) -> bool:
 def _broken(facts: Facts) -> Iterator[TagTrouble]:
     """Reads of tags that got an error although nothing excused it."""
     for seen in facts.calls("manifest.get", "manifest.head"):
-        tag = seen.about.get("tag")
-        exchange = seen.exchange
-        failed = seen.status >= 500 and seen.status != 501 or exchange.error in ("closed", "reset", "timeout")
-        if not isinstance(tag, str) or seen.excused or not failed:
+        tag, exchange = seen.about.get("tag"), seen.exchange
+        if not isinstance(tag, str) or seen.excused or not _failed(seen):
             continue
         ops = facts.tag_ops.get((seen.repo, tag), [])
         writes = [op for op in ops if op.kind != "read" and op.start_ns <= exchange.completed_ns]
         moving = [op for op in writes if _ended(facts, op) >= seen.start_ns]
-        last = writes[-1:] if writes else []
+        last = writes[-1:]
         if moving:
-            yield TagTrouble(seen.repo, tag, "error", None, seen, None, moving[-1], (*last, *moving[-1:]))
-            continue
-        if not last:
-            continue
-        collects = tuple(r for r in facts.collects_in(last[0].start_ns, seen.start_ns) if not r.own)
-        outages = tuple(facts.outages_in(last[0].start_ns, seen.start_ns))
-        if collects or (outages and facts.history.promises.durable):
-            blame: Blame = "collected" if collects else "outage"
-            yield TagTrouble(
-                seen.repo, tag, blame, None, seen, None, last[0], tuple(last), collects, outages
-            )
+            witness = (*last, *moving[-1:])
+            yield TagTrouble(seen.repo, tag, "error", None, seen, None, moving[-1], witness)
+        elif last:
+            collects = tuple(r for r in facts.collects_in(last[0].start_ns, seen.start_ns) if not r.own)
+            outages = tuple(facts.outages_in(last[0].start_ns, seen.start_ns))
+            if collects or (outages and facts.history.promises.durable):
+                yield TagTrouble(
+                    seen.repo,
+                    tag,
+                    "collected" if collects else "outage",
+                    None,
+                    seen,
+                    None,
+                    last[0],
+                    tuple(last),
+                    collects,
+                    outages,
+                )
+
+
+def _failed(seen: Seen) -> bool:
+    broken = seen.exchange.error in ("closed", "reset", "timeout")
+    return broken or (seen.status >= 500 and seen.status != 501)
 
 
 def _ended(facts: Facts, op: TagOp) -> int:

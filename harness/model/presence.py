@@ -1,9 +1,9 @@
 """Existence of content as a set of possibilities over time.
 
-An object (kind, repository, digest) is a register with the values *there* and *gone*. Writers set it, deleters
-clear it; a collector run clears it where that is legal (`harness.model.keeping`), and so does an outage of a
-registry that promises no durability. What nobody knows (``certain`` false) may have happened once, at any time
-in its interval, or never. Two questions are decided for each read:
+An object (kind, repository, digest) is a register with the values *there* and *gone*. Writers set it,
+deleters clear it; a collector run clears it where that is legal (`harness.model.keeping`), and so does an
+outage of a registry that promises no durability. What nobody knows (``certain`` false) may have happened
+once, at any time in its interval, or never. Two questions are decided for each read:
 
 * *gone* is legal unless something proved it there before, and nothing can have removed it in between;
 * *there* is legal unless every writer that can have made it was certainly undone in between.
@@ -170,7 +170,8 @@ def _related(facts: Facts, obj: Obj, seen: Seen) -> tuple[int, int]:
 
 
 def ghosts(facts: Facts) -> list[Ghost]:
-    """Every read that saw what cannot be there, in order of the reads; the first for each object and cause."""
+    """Every read that saw what cannot be there, in order of the reads; the first for each object and
+    cause."""
     if "ghosts" in facts.memo:
         return list(facts.memo["ghosts"])
     found: list[Ghost] = []

@@ -44,7 +44,8 @@ def right(facts: Facts, body: Body, digest: str, name: str | None) -> bool | Non
 
 
 def restricted(exchange: Exchange) -> bool:
-    """Whether a manifest was asked for with less than every media type: then any refusal is legal (row 27)."""
+    """Whether a manifest was asked for with less than every media type: then any refusal is legal (row
+    27)."""
     if exchange.about.get("accept") is not None:
         return True
     accept = next((v for k, v in exchange.request_headers if k.lower() == "accept"), None)
@@ -115,7 +116,7 @@ def _names(facts: Facts) -> None:
         more = {*spec.children, *((spec.subject,) if spec.subject else ())} - manifests
         manifests |= more
         queue.extend(more)
-    manifests |= {spec.of for name in blobs if (spec := symbols.blob_spec(name)).of}
+    manifests |= {of for name in blobs if (of := symbols.blob_spec(name).of)}
     for name in sorted(manifests):
         algs = {"sha256", symbols.manifest_spec(name).alg}
         facts.manifests.update({symbols.manifest_digest(name, alg): name for alg in algs})

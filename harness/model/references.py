@@ -1,4 +1,5 @@
-"""What refers to what: manifests to configs, layers, children and subjects. A pure function of the plan's names."""
+"""What refers to what: manifests to configs, layers, children and subjects. A pure function of the plan's
+names."""
 
 from __future__ import annotations
 

@@ -1,16 +1,18 @@
 """Tags as registers: is there an order of the operations that explains every read?
 
-Just-in-time linearization (G. Lowe, *Testing for linearizability*, 2017; after Wing and Gong, 1993): operations
-are taken in the order of their invocations and responses, and a configuration (value, operations that took
-effect but have not returned) is a possibility. When an operation returns, each configuration in which it has
-not taken effect is extended by every sequence of pending operations that ends with it. No configuration left
-means that no order exists, and the operation that returned is the one that cannot be placed.
+Just-in-time linearization (G. Lowe, *Testing for linearizability*, 2017; after Wing and Gong, 1993):
+operations are taken in the order of their invocations and responses, and a configuration (value, operations
+that took effect but have not returned) is a possibility. When an operation returns, each configuration in
+which it has not taken effect is extended by every sequence of pending operations that ends with it. No
+configuration left means that no order exists, and the operation that returned is the one that cannot be
+placed.
 
-Exact, also for repeated values, for removals that depend on the value (``delete_if``), and for operations that
-may never have happened: those are pending for ever, and may be left out. Reads take effect as soon as the value
-is theirs, which loses nothing, because they change nothing. Of two configurations that agree, the one that
-used up fewer optional operations covers the other. Cost: exponential only in the number of *concurrent* writes
-of one tag; a budget of configurations bounds it, and over budget the verdict is *unknown*, never *held*.
+Exact, also for repeated values, for removals that depend on the value (``delete_if``), and for operations
+that may never have happened: those are pending for ever, and may be left out. Reads take effect as soon as
+the value is theirs, which loses nothing, because they change nothing. Of two configurations that agree, the
+one that used up fewer optional operations covers the other. Cost: exponential only in the number of
+*concurrent* writes of one tag; a budget of configurations bounds it, and over budget the verdict is
+*unknown*, never *held*.
 """
 
 from __future__ import annotations

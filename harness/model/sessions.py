@@ -56,9 +56,9 @@ MOVES: dict[tuple[str, Answered], Move] = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``low`` … ``high``: the offsets that are possible, both included. ``sound``: everything up to the offset
-    is known to be the beginning of ``blob``. ``lost``: a PATCH broke since the last answer that told the
-    offset. ``resumed``: the session went on after one that broke. ``ended_by``: what closed it."""
+    """``low`` … ``high``: the offsets that are possible, both included. ``sound``: everything up to the
+    offset is known to be the beginning of ``blob``. ``lost``: a PATCH broke since the last answer that told
+    the offset. ``resumed``: the session went on after one that broke. ``ended_by``: what closed it."""
 
     life: Life = "open"
     low: int = 0

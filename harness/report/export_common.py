@@ -12,7 +12,7 @@ from harness.report import phrases
 
 SALT = "@SALT@@@"
 """Stands for eight characters that an exported file draws anew, so that sizes stay what they are."""
-REFERENCE = re.compile(r"\{(blob|manifest|repo|upload):([^}]*)\}")
+REFERENCE = re.compile(r"<(blob|manifest|repo|upload):([^>]*)>")
 
 
 def names_of(scenario: Scenario, salt: str, prefix: str) -> Symbols:
@@ -33,9 +33,9 @@ def words_of(scenario: Scenario, op: str) -> str:
 
 
 def templates(names: Symbols) -> dict[str, str]:
-    """The manifests with ``{blob:NAME}`` and ``{manifest:NAME}`` where digests belong."""
-    digests = {names.blob_digest(name): f"{{blob:{name}}}" for name in names.blobs}
-    digests |= {names.manifest_digest(name): f"{{manifest:{name}}}" for name in names.manifests}
+    """The manifests with ``<blob:NAME>`` and ``<manifest:NAME>`` where digests belong."""
+    digests = {names.blob_digest(name): f"<blob:{name}>" for name in names.blobs}
+    digests |= {names.manifest_digest(name): f"<manifest:{name}>" for name in names.manifests}
     out = {}
     for name in names.manifests:
         text = names.manifest(name).decode()

@@ -10,7 +10,7 @@ from harness.plan.content import EMPTY_JSON, Symbols
 from harness.report.export_common import REFERENCE, SALT, names_of, templates, title_of, words_of
 from harness.report.requests import ACCEPT_ALL, Step, steps
 
-VARIABLE = re.compile(r"\{(blob|manifest|repo|upload|salt):([^}]*)\}")
+VARIABLE = re.compile(r"<(blob|manifest|repo|upload|salt):([^>]*)>")
 
 _CURL = """\
 #!/usr/bin/env bash
@@ -113,7 +113,7 @@ def _files(names: Symbols) -> list[str]:
         done.add(file)
         for kind, other in REFERENCE.findall(texts[name]):
             (make_blob if kind == "blob" else make_manifest)(other)
-        text = texts[name].replace(SALT, "{salt:}")
+        text = texts[name].replace(SALT, "<salt:>")
         lines.append(f'printf %s "{_shell(text)}" > {file}')
         lines.append(f"{file}=$(digest {file} {names.manifest_spec(name).alg})")
 

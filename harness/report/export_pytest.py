@@ -82,7 +82,7 @@ def digest(kind, name):
 
 
 def filled(text):
-    return re.sub(r"\\{{(blob|manifest):([^}}]*)\\}}", lambda found: digest(found[1], found[2]), text)
+    return re.sub(r"<(blob|manifest):([^>]*)>", lambda found: digest(found[1], found[2]), text)
 
 
 class Registry:
@@ -91,11 +91,11 @@ class Registry:
         self.uploads = {{}}
 
     def send(self, method, path, query=(), headers=(), content=b"", keeps=None, allowed=()):
-        path = re.sub(r"\\{{repo:([^}}]*)\\}}", rf"seatrial/{{SALT}}/\\1", filled(path))
-        path = re.sub(r"\\{{upload:([^}}]*)\\}}", lambda found: self.uploads[found[1]], path)
+        path = re.sub(r"<repo:([^>]*)>", rf"seatrial/{{SALT}}/\\1", filled(path))
+        path = re.sub(r"<upload:([^>]*)>", lambda found: self.uploads[found[1]], path)
         url = httpx.URL(urljoin(REGISTRY, path))
         for key, value in query:
-            value = re.sub(r"\\{{repo:([^}}]*)\\}}", rf"seatrial/{{SALT}}/\\1", filled(value))
+            value = re.sub(r"<repo:([^>]*)>", rf"seatrial/{{SALT}}/\\1", filled(value))
             url = url.copy_add_param(key, value)
         answer = self.http.request(method, url, headers=list(headers), content=content)
         said = f"{{method}} {{path}} was answered with {{answer.status_code}}: {{answer.text[:300]!r}}"

@@ -21,14 +21,14 @@ from harness.report.grid import IDLE, RUNNING, TIE, Grid
 MAX_LABEL = 14
 NARROWEST = 24
 """Columns that a lane needs for text of its own; with less, all text stands to the right of all lanes."""
-NARROW_STEP = 5
+NARROW_STEP, NARROW_TEXT = 5, 40
 PROOF = "●"
 LEGEND = {
     PROOF: "proves the finding",
     "■": "an operation by itself",
     "┏": "begins",
     "┗": "ends",
-    "‖": "stands still",
+    "‖": "held",
     "✂": "cut off",
     "◄": "waited for",
     "►": "waited for",
@@ -135,7 +135,9 @@ class _Picture:
         texts = [phrases.lane(lane)]
         for op in self.plan:
             if op.lane == lane:
-                texts += [self._both(op), phrases.hold(op.hold) if op.hold else ""]
+                texts.append(self._both(op))
+                texts += [phrases.hold(op.hold)] if op.hold else []
+                texts += [phrases.cut(op.cut)] if op.cut else []
         return max(map(len, texts)) + 8
 
     # --- events --------------------------------------------------------------------------------------------
@@ -168,8 +170,9 @@ class _Picture:
             return at + 1
         if event.what == "cut":
             text = phrases.cut(op.cut) if op.cut else "the client vanishes"
-            self.grid.event(lane, "✂", self._text(op, text), after=RUNNING)
-            return at + 1
+            text += self._answer(op) if alone else ""
+            self.grid.event(lane, "✂", self._text(op, text), after=IDLE if alone else RUNNING)
+            return at + (2 if alone else 1)
         if event.what == "released":
             source = self._lane_of(mark_owner(op.hold.until)) if op.hold else None
             text = "goes on" + (self._answer(op) if alone else "")
@@ -206,7 +209,7 @@ class _Picture:
         owners = [mark for mark in op.after if self._lane_of(mark_owner(mark)) is not None]
         still = [mark_owner(mark) for mark in owners if mark.endswith(".held")]
         if still:
-            text += f", while {' and '.join(still)} stands still"
+            text += f", while {' and '.join(still)} is held"
         elif owners and not is_barrier(op):
             text += f", after {', '.join(owners)}"
         answer = self._answer(op) if op.do == "collect" else ""
@@ -214,7 +217,8 @@ class _Picture:
         self._proof(op.id)
 
     def _closing(self, name: str) -> None:
-        self.grid.band(phrases.CLOSING.get(name, name), label=self._label(name))
+        label = self._label(name) if name in self.witness else ""
+        self.grid.band(phrases.CLOSING.get(name, name), label=label)
         self._proof(name)
 
     def _proof(self, name: str) -> None:
@@ -270,7 +274,8 @@ class _Picture:
     def _legend(self, drawn: str) -> list[str]:
         used: dict[str, str] = {}
         for glyph, meaning in LEGEND.items():
-            if glyph in drawn:
+            marker = f"→ {glyph}" if glyph in (phrases.OK, phrases.FAIL, phrases.UNKNOWN) else glyph
+            if marker in drawn:
                 used[meaning] = used.get(meaning, "") + glyph
         entries = [f"{glyphs} {meaning}" for meaning, glyphs in used.items()]
         lines, line = [], ""
@@ -295,7 +300,8 @@ def _columns(plan: Plan) -> tuple[int | str, ...]:
 def _grid(gutter: int, natural: list[int], width: int) -> Grid:
     lanes = len(natural)
     if lanes > 1 and width // lanes < NARROWEST:
-        return Grid(gutter, tuple(i * NARROW_STEP for i in range(lanes)), width, lanes * NARROW_STEP)
+        step = max(2, min(NARROW_STEP, (width - NARROW_TEXT) // lanes))
+        return Grid(gutter, tuple(i * step for i in range(lanes)), width, lanes * step)
     spare = width - NARROWEST * lanes
     wishes = [max(0, wish - NARROWEST) for wish in natural]
     share = min(1.0, spare / max(1, sum(wishes)))

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from importlib import import_module
 
+from harness.checkers.protocol.rows import ROWS
+from harness.checkers.protocol.rows import SPEC as SPEC_URL
 from harness.history import Exchange, History
 from harness.plan.content import EMPTY_JSON, BlobSpec, ManifestSpec
 from harness.plan.operation import Cut, Hold, Lane, Operation, Place, mark_owner
 from harness.plan.plan import Plan
 
 KIB, MIB = 1 << 10, 1 << 20
-SPEC_URL = "https://github.com/opencontainers/distribution-spec/blob/main/spec.md"
 NEAR_BYTES = 16
 """Sizes so near to a whole MiB (or 64 KiB) are said as the distance from it: that is why they are drawn."""
 
@@ -51,12 +51,12 @@ def place(where: Place) -> str:
 
 
 def hold(held: Hold) -> str:
-    """``stands still at "blobs marked" until put ends``."""
+    """``held at "blobs marked" until put ends``."""
     at = place(held.place) if held.place is not None else f"“{held.line}”"
     if held.place is None and held.nth > 1:
         at += f" no. {held.nth}"
     until = mark_owner(held.until)
-    return f"stands still at {at} until {until} {'stands still' if until != held.until else 'ends'}"
+    return f"held at {at} until {until} {'is held' if until != held.until else 'ends'}"
 
 
 def cut(vanish: Cut) -> str:
@@ -131,7 +131,7 @@ def _times(op: Operation) -> str:
 
 
 def _which(op: Operation) -> str:
-    return f"{op['repo']}:{op['tag']}" if "tag" in op.args else f"{op['repo']}@{op['manifest']}"
+    return f"{op['repo']}:{op['tag']}" if "tag" in op.args else f"{op['repo']}@{op.get('manifest', '?')}"
 
 
 def _span(op: Operation) -> str:
@@ -238,7 +238,7 @@ _SAY: dict[str, _Say] = {
     "blob.delete": _form("delete blob {blob} from {repo}"),
     "upload.start": _form("POST {upload}: open an upload in {repo}"),
     "upload.patch": _patch,
-    "upload.status": _form("GET {upload}: where to resume?"),
+    "upload.status": _form("GET {upload}: ask where to resume"),
     "upload.finish": _finish,
     "upload.cancel": _form("DELETE {upload}: cancel the upload"),
     "manifest.put": _manifest_put,
@@ -340,7 +340,7 @@ def clause(text: str) -> tuple[str, str]:
     if head != "row" or not number.strip().isdigit():
         return text, ""
     try:
-        row = import_module("harness.checkers.protocol.rows").ROWS[int(number)]
-    except (ImportError, AttributeError, KeyError, IndexError):
+        row = ROWS[int(number)]
+    except KeyError:
         return text, SPEC_URL
-    return f"{text}: {getattr(row, 'words', '')}".removesuffix(": "), str(getattr(row, "url", SPEC_URL))
+    return f"{text}: {row.words}", row.url

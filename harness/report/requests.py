@@ -29,8 +29,8 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request. ``path`` and header values hold ``{blob:NAME}``, ``{manifest:NAME}`` (digests) and
-    ``{repo:NAME}``; a path that begins with ``{upload:NAME}`` is the location that the session ``NAME`` had
+    """One request. ``path`` and header values hold ``<blob:NAME>``, ``<manifest:NAME>`` (digests) and
+    ``<repo:NAME>``; a path that begins with ``<upload:NAME>`` is the location that the session ``NAME`` had
     last, and ``keeps`` names the session whose location the answer gives. ``query`` is added to a path that
     may have one already. ``allowed`` holds the statuses of a registry that does as it was asked; empty where
     any answer may be right."""
@@ -82,7 +82,7 @@ def steps(plan: Plan, names: Symbols) -> list[Step]:
 
 
 def _blobs(op: Operation) -> str:
-    return f"/v2/{{repo:{op['repo']}}}/blobs/"
+    return f"/v2/<repo:{op['repo']}>/blobs/"
 
 
 def _uploads(op: Operation) -> str:
@@ -90,14 +90,14 @@ def _uploads(op: Operation) -> str:
 
 
 def _manifests(op: Operation, reference: str) -> str:
-    return f"/v2/{{repo:{op['repo']}}}/manifests/{reference}"
+    return f"/v2/<repo:{op['repo']}>/manifests/{reference}"
 
 
 def _which(op: Operation) -> tuple[str, str]:
     """(reference, symbolic manifest or empty)"""
     if "tag" in op.args:
         return op["tag"], ""
-    return f"{{manifest:{op['manifest']}}}", op["manifest"]
+    return f"<manifest:{op['manifest']}>", op["manifest"]
 
 
 def _range(first: int, size: int) -> tuple[tuple[str, str], ...]:
@@ -111,7 +111,7 @@ def _algorithm(op: Operation, plan: Plan) -> tuple[tuple[str, str], ...]:
 
 def _push(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     name, size, session = op["blob"], names.blob_size_bytes(op["blob"]), op.id
-    digest = (("digest", f"{{blob:{op.get('declare', name)}}}"),)
+    digest = (("digest", f"<blob:{op.get('declare', name)}>"),)
     right = (400,) if op.get("declare", name) != name else (201,)
     way = op.get("way", "put")
     if way == "post":
@@ -119,7 +119,7 @@ def _push(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
         yield Step(op.id, "POST", _uploads(op), (BINARY,), digest, Body("blob", name, 0, size), "", allowed)
         return
     yield Step(op.id, "POST", _uploads(op), (), _algorithm(op, plan), None, session, (202,))
-    here = f"{{upload:{session}}}"
+    here = f"<upload:{session}>"
     if way == "put":
         yield Step(op.id, "PUT", here, (BINARY,), digest, Body("blob", name, 0, size), "", right)
         return
@@ -136,15 +136,15 @@ def _push(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
 
 
 def _mount(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
-    query = [("mount", f"{{blob:{op['blob']}}}")]
+    query = [("mount", f"<blob:{op['blob']}>")]
     if "from" in op.args:
-        query.append(("from", f"{{repo:{op['from']}}}"))
+        query.append(("from", f"<repo:{op['from']}>"))
     yield Step(op.id, "POST", _uploads(op), (), tuple(query), None, "", (201, 202))
 
 
 def _pull(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     first, last = op.get("first"), op.get("last")
-    path = _blobs(op) + f"{{blob:{op['blob']}}}"
+    path = _blobs(op) + f"<blob:{op['blob']}>"
     if first is None and last is None:
         step = Step(op.id, "GET", path, allowed=(200,), gets=f"blob:{op['blob']}")
     else:
@@ -162,7 +162,7 @@ def _simple(method: str, path: Callable[[Operation], str], *allowed: int) -> _Lo
 
 
 def _upload(method: str, *allowed: int) -> _Lower:
-    return _simple(method, lambda op: f"{{upload:{op['upload']}}}", *allowed)
+    return _simple(method, lambda op: f"<upload:{op['upload']}>", *allowed)
 
 
 def _start(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
@@ -175,11 +175,11 @@ def _patch(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     out_of_order = op.get("range", True) and op.get("claim", first) != first
     allowed = (416,) if out_of_order else (202, 416)
     body = Body("blob", op["blob"], first, size)
-    yield Step(op.id, "PATCH", f"{{upload:{op['upload']}}}", headers, (), body, op["upload"], allowed)
+    yield Step(op.id, "PATCH", f"<upload:{op['upload']}>", headers, (), body, op["upload"], allowed)
 
 
 def _finish(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
-    digest = (("digest", f"{{blob:{op.get('declare', op['blob'])}}}"),)
+    digest = (("digest", f"<blob:{op.get('declare', op['blob'])}>"),)
     size = op.get("size", 0)
     body = Body("blob", op["blob"], op.get("first", 0), size) if size else None
     headers = [BINARY] if body else []
@@ -187,14 +187,14 @@ def _finish(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
         headers += _range(op["claim"], size)
     wrong = op.get("declare", op["blob"]) != op["blob"]
     allowed = (400, 404, 416) if wrong else ()
-    yield Step(op.id, "PUT", f"{{upload:{op['upload']}}}", tuple(headers), digest, body, "", allowed)
+    yield Step(op.id, "PUT", f"<upload:{op['upload']}>", tuple(headers), digest, body, "", allowed)
 
 
 def _put(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     mine = op.get("manifest", op.id)
     for turn in range(max(1, op.get("times", 1))):
         name = op["with"] if turn % 2 and "with" in op.args else mine
-        reference = op["tag"] if "tag" in op.args else f"{{manifest:{name}}}"
+        reference = op["tag"] if "tag" in op.args else f"<manifest:{name}>"
         query = tuple(("tag", tag) for tag in op.get("tags", ()))
         headers = (("Content-Type", names.media_type(name)),)
         body = Body("manifest", name)
@@ -248,12 +248,12 @@ def _tagged(op: Operation, plan: Plan) -> str:
 
 def _tags(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     query = tuple((key, str(op[key])) for key in ("n", "last") if key in op.args)
-    yield Step(op.id, "GET", f"/v2/{{repo:{op['repo']}}}/tags/list", query=query, allowed=(200, 404))
+    yield Step(op.id, "GET", f"/v2/<repo:{op['repo']}>/tags/list", query=query, allowed=(200, 404))
 
 
 def _referrers(op: Operation, plan: Plan, names: Symbols) -> Iterator[Step]:
     query = (("artifactType", op["type"]),) if "type" in op.args else ()
-    path = f"/v2/{{repo:{op['repo']}}}/referrers/{{manifest:{op['manifest']}}}"
+    path = f"/v2/<repo:{op['repo']}>/referrers/<manifest:{op['manifest']}>"
     yield Step(op.id, "GET", path, query=query, allowed=(200, 404))
 
 
@@ -267,8 +267,8 @@ _STEPS: dict[str, _Lower] = {
     "blob.push": _push,
     "blob.mount": _mount,
     "blob.pull": _pull,
-    "blob.head": _simple("HEAD", lambda op: _blobs(op) + f"{{blob:{op['blob']}}}", 200, 404),
-    "blob.delete": _simple("DELETE", lambda op: _blobs(op) + f"{{blob:{op['blob']}}}", 202, 400, 404, 405),
+    "blob.head": _simple("HEAD", lambda op: _blobs(op) + f"<blob:{op['blob']}>", 200, 404),
+    "blob.delete": _simple("DELETE", lambda op: _blobs(op) + f"<blob:{op['blob']}>", 202, 400, 404, 405),
     "upload.start": _start,
     "upload.patch": _patch,
     "upload.status": _upload("GET", 204, 404),
@@ -278,7 +278,7 @@ _STEPS: dict[str, _Lower] = {
     "manifest.get": _manifest("GET"),
     "manifest.head": _manifest("HEAD"),
     "manifest.delete": _simple(
-        "DELETE", lambda op: _manifests(op, f"{{manifest:{op['manifest']}}}"), 202, 400, 404, 405
+        "DELETE", lambda op: _manifests(op, f"<manifest:{op['manifest']}>"), 202, 400, 404, 405
     ),
     "tag.delete": _simple("DELETE", lambda op: _manifests(op, op["tag"]), 202, 400, 404, 405),
     "image.pull": _image,

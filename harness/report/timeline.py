@@ -33,7 +33,7 @@ MARKED = {
     "stopped": "the registry has stopped",
     "pause": "pause",
     "continue": "continue",
-    "op.held": "{op} stands still",
+    "op.held": "{op} is held",
     "op.released": "{op} goes on",
     "collect.start": "the collector begins",
     "collect.line": "collector: {text}",

@@ -1,10 +1,9 @@
-"""A finding explained to a person who has never seen the harness."""
+"""A finding explained to a person who has never seen the harness (pure)."""
 
 from __future__ import annotations
 
 import textwrap
 from itertools import pairwise
-from pathlib import Path
 
 from harness.checkers.finding import Finding
 from harness.history import History
@@ -32,10 +31,9 @@ def explain(
     """The whole story of a finding as a block of text: what, against which clause, the operations that prove
     it, a picture, how often it shows again, and the command that replays it.
 
-    ``target_option`` is what follows the file in the replay command (``--target URL``). ``history`` gives the
-    answers; without it, the one at ``found.history`` is used where it is of the same plan.
+    ``target_option`` is what follows the file in the replay command (``--target URL``). ``history``, of a run
+    of ``found.plan``, gives the answers.
     """
-    history = history or _history_of(found)
     finding = found.finding
     known = " · known before" if found.known else ""
     lines = [
@@ -126,7 +124,7 @@ def _relation(first: str, second: str, plan: Plan, history: History | None) -> s
     for still, other in ((first, second), (second, first)):
         hold = plan[still].hold
         if hold is not None and mark_owner(hold.until) == other:
-            return f"{other} ran while {still} stood still"
+            return f"{other} ran while {still} was held"
     spans = _spans(history) if history is not None else {}
     if first in spans and second in spans:
         (begun, ended), (next_begun, next_ended) = spans[first], spans[second]
@@ -167,15 +165,3 @@ def _clause(text: str, width: int) -> list[str]:
     words, url = phrases.clause(text)
     lines = textwrap.wrap(words, width, initial_indent="  ", subsequent_indent="    ")
     return [*lines, f"    {url}"] if url else lines
-
-
-def _history_of(found: FoundFinding) -> History | None:
-    if not found.history or not Path(found.history).is_file():
-        return None
-    from harness.run.journal import JournalError, read
-
-    try:
-        history = read(Path(found.history))
-    except JournalError:
-        return None
-    return history if history.plan.digest == found.plan.digest else None

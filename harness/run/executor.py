@@ -34,10 +34,11 @@ OPERATOR: Lane = "operator"
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long a run may take. ``mark_s``: an operation waits so long for those before it; ``hold_s``: a
-    hold; ``plan_s``: all lanes together; ``closing_s``: the closing part."""
+    hold; ``pause_s``: a registry stays paused; ``plan_s``: all lanes together; ``closing_s``: the closing part."""
 
     mark_s: float = 40.0
     hold_s: float = 20.0
+    pause_s: float = 2.0
     plan_s: float = 90.0
     closing_s: float = 60.0
 
@@ -110,11 +111,15 @@ class _Run:
     def _lane(self, ops: list[Operation]) -> None:
         client = self._client()
         for op in ops:
-            missing = self.marks.wait(self.plan.waits[op.id], self.limits.mark_s)
+            # What a paused registry keeps from happening must not keep it paused.
+            heals = op.do == "continue"
+            missing = self.marks.wait(
+                self.plan.waits[op.id], self.limits.pause_s if heals else self.limits.mark_s
+            )
             if missing is not None:
-                self.journal.control(
-                    "limit", op.id, op.lane, why=f"not started: {missing!r} was not reached in time"
-                )
+                why = f"{'early' if heals else 'not started'}: {missing!r} was not reached in time"
+                self.journal.control("limit", op.id, op.lane, why=why)
+            if missing is not None and not heals:
                 self.marks.reach(op.id, f"{op.id}.held")
                 continue
             stops = OperationStops(op, self.journal, self.marks, self.limits.hold_s)

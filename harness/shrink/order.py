@@ -13,34 +13,38 @@ from harness.plan.plan import Plan, PlanError
 Before = Mapping[str, frozenset[str]]
 
 
-def before(plan: Plan) -> Before:
-    """For each operation, those that have always ended when it starts (lanes, barriers, edges and the ends of
-    holds taken together). O(n²) for n operations."""
-    starts: dict[str, frozenset[str]] = {}
-    ends: dict[str, frozenset[str]] = {}
+class _Order:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.starts: dict[str, frozenset[str]] = {}
+        self.ends: dict[str, frozenset[str]] = {}
 
-    def started(id_: str) -> frozenset[str]:
+    def started(self, id_: str) -> frozenset[str]:
         """What has ended when the operation starts."""
-        if id_ not in starts:
+        if id_ not in self.starts:
             # Where operations wait for each other (a candidate that cannot be run) this ends the circle.
-            starts[id_] = frozenset()
-            starts[id_] = frozenset().union(*(reached(mark) for mark in plan.waits[id_]))
-        return starts[id_]
+            self.starts[id_] = frozenset()
+            self.starts[id_] = frozenset().union(*(self.reached(mark) for mark in self.plan.waits[id_]))
+        return self.starts[id_]
 
-    def reached(mark: str) -> frozenset[str]:
+    def reached(self, mark: str) -> frozenset[str]:
         """What has ended when the mark is reached."""
         owner = mark_owner(mark)
         if mark != owner:
-            return started(owner)
-        if owner not in ends:
-            ends[owner] = frozenset()
-            hold = plan[owner].hold
-            ends[owner] = started(owner) | {owner} | (reached(hold.until) if hold else frozenset())
-        return ends[owner]
+            return self.started(owner)
+        if owner not in self.ends:
+            self.ends[owner] = frozenset()
+            hold = self.plan[owner].hold
+            held = self.reached(hold.until) if hold else frozenset()
+            self.ends[owner] = self.started(owner) | {owner} | held
+        return self.ends[owner]
 
-    for op in plan:
-        started(op.id)
-    return starts
+
+def before(plan: Plan) -> Before:
+    """For each operation, those that have always ended when it starts (lanes, barriers, edges and the ends of
+    holds taken together). O(n²) for n operations."""
+    order = _Order(plan)
+    return {op.id: order.started(op.id) for op in plan}
 
 
 def concurrent(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -64,24 +68,26 @@ def carve(plan: Plan, ids: Collection[str]) -> Plan:
         return tidy(plan)
     old = before(plan)
     small = plan.keep(kept)
+    new = before(small)
     for id_ in sorted((op.id for op in small), key=lambda id_: len(old[id_])):
-        new = before(small)
         lost = [mark for mark in old[id_] - new[id_] if mark in small]
         # Only the last of what was lost: the edges of these bring the rest.
         last = sorted(mark for mark in lost if not any(mark in old[other] for other in lost))
         if last:
             op = small[id_]
             small = small.replace(replace(op, after=(*op.after, *last)))
+            new = before(small)
     return tidy(small)
 
 
 def tidy(plan: Plan) -> Plan:
     """The plan without edges that other edges or lanes imply, and without definitions that nothing names."""
+    order = _Order(plan)
     for op in plan:
         for mark in op.after:
             less = replace(plan[op.id], after=tuple(m for m in plan[op.id].after if m != mark))
             shorter = plan.replace(less)
-            if mark_owner(mark) in before(shorter)[op.id]:
+            if any(mark_owner(mark) in order.reached(other) for other in shorter.waits[op.id]):
                 plan = shorter
     blobs, manifests = named(plan)
     return replace(

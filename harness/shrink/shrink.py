@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.checkers.finding import Finding
 from harness.plan.plan import Plan
-from harness.shrink.harden import harden
+from harness.shrink.harden import harden, pin
 from harness.shrink.order import carve, concurrent
 from harness.shrink.racy import Budget, Search, SpentError, Trial
 from harness.shrink.remove import remove
@@ -79,6 +79,7 @@ def _descend(search: Search) -> None:
     simplify(search)
     remove(search)
     rename(search)
+    pin(search)
 
 
 def _once_more(search: Search) -> None:
@@ -87,6 +88,7 @@ def _once_more(search: Search) -> None:
     remove(search)
     simplify(search)
     rename(search)
+    pin(search)
 
 
 def _doubt(search: Search) -> None:

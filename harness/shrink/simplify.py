@@ -26,8 +26,10 @@ def simplify(search: Search) -> None:
             _halve(search, found)
     for what, ladder in list(ladders(search.plan)):
         _climb(search, what, ladder)
-    for edit in list(singles(search.plan, keep_order=search.sure)):
-        _attempt(search, [edit])
+    tried: set[str] = set()
+    while one := [e for e in singles(search.plan, keep_order=search.sure) if e.what not in tried][:1]:
+        tried.add(one[0].what)
+        _attempt(search, one)
 
 
 def rename(search: Search) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.wire.auth import Authenticator
+from harness.wire.connect import connect
 from harness.wire.credentials import Credentials
 from harness.wire.exchange import Exchange
 from harness.wire.message import Answer, Broken, Headers, Limits, Request, Stop, first, has
 from harness.wire.protocol import request_head
-from harness.wire.stream import Stream, connect
+from harness.wire.stream import Stream
 from harness.wire.tls import Tls
 from harness.wire.url import BadUrl, Url, follow, parse_base, resolve
 

@@ -130,6 +130,8 @@ class AnswerReader:
     def _wrong(self, error: h11.RemoteProtocolError, data: bytes) -> Broken:
         if error.error_status_hint == 431:
             return self._too_large()
+        if not data and not self._head_bytes:
+            return Broken("closed", "closed before a byte of the answer")
         if not data:
             return Broken("closed", f"closed inside the head, after {self._head_bytes} bytes")
         return Broken("garbage", f"not an HTTP answer: {str(error)[:200]}")

@@ -103,6 +103,5 @@ TEXT_DOMAINS: dict[str, Callable[[str], bool]] = {
 NUMBER_DOMAINS: dict[str, Callable[[int], bool]] = {
     "over-255": lambda n: NAME_CHARACTERS < n <= 4096,
     "suffix": lambda n: 0 < n <= 1 << 16,
-    "beyond": lambda n: 0 <= n <= 1 << 40,
     "long": lambda n: 4096 <= n <= 1 << 15,
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from harness.checkers.protocol.bodies import SELF_CONTAINED
-from harness.checkers.protocol.cases import CASES
+from harness.checkers.protocol.table import CASES
 from harness.history import Exchange, History
 from harness.model.circumstances import Span, faults, holds, outages, pauses
 
@@ -27,8 +27,8 @@ class Known:
         self.made: dict[Key, list[Exchange]] = {}
         self.deleted_ns: dict[str, int] = {}
         self.used: dict[tuple[str, str], list[Exchange]] = {}
-        self.sent: dict[str, bool] = {}
-        """For each session (its symbolic name), whether any bytes were acknowledged."""
+        self.sent_ns: dict[str, int] = {}
+        """For each session (its symbolic name), when its first bytes were acknowledged."""
         self.empty_index = False
         """Whether an index without children was accepted in this history."""
         for exchange in history.exchanges:
@@ -59,11 +59,19 @@ class Known:
                 self.empty_index |= case is not None and case.body in SELF_CONTAINED
         elif exchange.status == 202 and call in _OPENS and "upload" in about:
             self._made("session", repo, about["upload"], exchange)
-        if call == "upload.patch" and exchange.status != 416 and about.get("size", 0):
-            self.sent[str(about.get("upload", exchange.op))] = True
+        if call == "upload.patch" and exchange.status == 202 and about.get("size", 0):
+            self.sent_ns.setdefault(_session(exchange), exchange.completed_ns)
 
     def _made(self, kind: str, repo: str, name: object, exchange: Exchange) -> None:
         self.made.setdefault((kind, repo, str(name)), []).append(exchange)
+
+    def holds_bytes(self, exchange: Exchange) -> bool:
+        """Whether the session that an exchange is about certainly holds bytes when it is answered."""
+        sent_ns = self.sent_ns.get(_session(exchange))
+        if sent_ns is None:
+            return False
+        own = exchange.call == "upload.patch" and bool(exchange.about.get("size", 0))
+        return own or sent_ns < exchange.invoked_ns
 
     def maker(self, kind: str, repo: str, name: str, before: Exchange) -> Exchange | None:
         """The last exchange before another that made an object."""
@@ -117,3 +125,7 @@ class Known:
                 if location:
                     found.setdefault(location, exchange)
         return found
+
+
+def _session(exchange: Exchange) -> str:
+    return str(exchange.about.get("upload", exchange.op))

@@ -222,7 +222,7 @@ MOUNTS: tuple[Case, ...] = (
     ),
     Case(
         "single.bad-digest",
-        35,
+        33,
         "POST",
         "/v2/{own}/blobs/uploads/?digest={a}",
         "a single POST of something that is no digest",

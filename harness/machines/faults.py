@@ -17,6 +17,12 @@ from harness.plan.operation import Arg, Cut, Hold, How, Lane, Part, Place
 IN_BODY: dict[str, str] = {"put": "put", "post": "post", "chunked": "patch", "stream": "patch"}
 """The method that carries the bytes of a blob, for each way to push it."""
 
+EARLY_BYTES: dict[Part, tuple[int, ...]] = {
+    "head": (1, 20, 60),
+    "body": (1, 60, 100),
+    "answer": (0, 0, 12, 40),
+}
+"""Bytes that every request with a manifest, and every answer, reaches."""
 QUICK: frozenset[str] = frozenset({"restart", "quiet", "collect"})
 """Kinds after which there is nothing that a kill or a restart could hurt."""
 
@@ -38,9 +44,7 @@ class FaultRules(UploadRules, ManifestRules):
         table: list[tuple[float, Part]] = [(1, "head"), (2, "answer")]
         table += [(5, "body")] if size else []
         part = dice.weighted(table)
-        at = {"head": dice.pick((1, 20, 60)), "answer": dice.pick((0, 0, 12, 40)), "body": 0}[part]
-        if part == "body":
-            at = self.byte_of(size)
+        at = self.byte_of(size) if part == "body" else dice.pick(EARLY_BYTES[part])
         hows: tuple[How, ...] = ("close", "reset") if part == "answer" else ("close", "reset", "half")
         return Cut(Place(method, 1, part, at), dice.pick(hows))
 
@@ -197,7 +201,7 @@ class FaultRules(UploadRules, ManifestRules):
         manifest = self.new_image(repo)
         id_ = self.draft.new_id("put")
         part: Part = dice.pick(("body", "body", "head"))
-        hold = Hold(id_, Place("put", 1, part, dice.pick((1, 60, 100))))
+        hold = Hold(id_, Place("put", 1, part, dice.pick(EARLY_BYTES[part])))
         self.do("manifest.put", id=id_, hold=hold, race=False, repo=repo, manifest=manifest, tag=tag)
         blobs = self.draft.needed(manifest)
         self.draft.open_window(id_, dice.number(1, 3))
@@ -271,7 +275,7 @@ class FaultRules(UploadRules, ManifestRules):
         manifest = self.new_image(repo)
         kill = self.draft.new_id("kill")
         part: Part = dice.pick(("body", "answer", "head"))
-        hold = Hold(kill, Place("put", 1, part, 0 if part == "answer" else dice.pick((1, 60, 100))))
+        hold = Hold(kill, Place("put", 1, part, dice.pick(EARLY_BYTES[part])))
         put = self.do("manifest.put", lane, hold=hold, race=False, repo=repo, manifest=manifest, tag=tag)
         self.kill(kill, (f"{put}.held",))
         self.do("manifest.get", lane, repo=repo, tag=tag, race=False)

@@ -111,7 +111,12 @@ class _Picture:
         self.plan, self.history, self.witness = plan, history, witness
         events = list(happened(plan, history)) if history is not None else []
         self.told = any(event.what == "start" for event in events)
-        self.events: Sequence[Event] = events if self.told else list(planned(plan))
+        if not self.told:
+            events = [
+                *planned(plan),
+                *(Event("closing", name) for name in phrases.CLOSING if name in witness),
+            ]
+        self.events: Sequence[Event] = events
         self.lanes = _columns(plan)
         ids = [op.id for op in plan] + [name for name in witness if name not in plan]
         gutter = 2 + min(MAX_LABEL, max([len(id_) for id_ in ids], default=0)) + 2

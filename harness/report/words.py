@@ -49,14 +49,14 @@ def explain(
         "",
         *("  " + line for line in proof(found, target_option)),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def proof(found: FoundFinding, target_option: str = "") -> list[str]:
     """How sure it is, what it cost, and how to see it again."""
     again, tried = found.rate
-    lines = [f"reproduced {again} of {tried} times" if tried else "not replayed yet"]
-    if found.operations_before > len(found.plan):
+    lines = [f"reproduced {again} of {tried} times"] if tried else []
+    if lines and found.operations_before > len(found.plan):
         lines[0] += (
             f"; cut down from {found.operations_before} operations to {len(found.plan)}"
             f" in {found.executions} executions"

@@ -74,6 +74,8 @@ def _descend(search: Search) -> None:
     if not _slice(search):
         return
     _doubt(search)
+    if search.racy:
+        harden(search, search.plan)
     at_once(search)
     remove(search)
     simplify(search)
@@ -92,13 +94,10 @@ def _once_more(search: Search) -> None:
 
 
 def _doubt(search: Search) -> None:
-    """Where operations may still overlap, one replay more tells most races from what is certain."""
-    if search.sure or not any(True for _ in concurrent(search.plan)):
-        return
-    if not search.racy and search.once(search.plan) is None:
+    """Where operations may overlap, one replay more tells most races from what is certain."""
+    overlaps = any(True for _ in concurrent(search.plan))
+    if overlaps and not search.sure and not search.racy and search.once(search.plan) is None:
         search.rate = 1 / 2
-    if search.racy:
-        harden(search, search.plan)
 
 
 def _slice(search: Search) -> bool:
@@ -113,6 +112,7 @@ def _slice(search: Search) -> bool:
         if not search.seen:
             if not search.reproduce():
                 return harden(search, candidate, step)
+            _doubt(search)
             # Only now is it known how many misses reject a candidate.
             if search.racy and (harden(search, candidate, step) or search.attempt(candidate, step)):
                 return True

@@ -23,6 +23,7 @@ from harness.plan.plan import Plan
 
 SILENT = frozenset({"timeout", "reset", "closed"})
 """Errors with which a request was sent and never answered."""
+SHOWN_CHARACTERS = 150
 _CREATED_ONLY = frozenset({201})
 
 
@@ -193,4 +194,6 @@ def _makers(
 
 def _seen(exchange: Exchange) -> str:
     came = exchange.status if exchange.status is not None else (exchange.error or "no answer")
-    return f"#{exchange.index} {exchange.method} {exchange.target} by {exchange.op}: {came}"
+    target = exchange.target.partition("://")[2] or exchange.target
+    shown = target if len(target) <= SHOWN_CHARACTERS else f"{target[:SHOWN_CHARACTERS]}…"
+    return f"#{exchange.index} {exchange.method} {shown} by {exchange.op}: {came}"

@@ -46,6 +46,7 @@ def test_a_history_gives_the_order_and_the_answers() -> None:
 def test_the_closing_part_is_named_only_where_it_proves_something() -> None:
     text = draw(RACE, history=race_history())
     assert "closing.read" not in text
+    assert "● closing.read  ── at the end everything is read back" in draw(RACE, witness=("closing.read",))
     (line,) = [line for line in text.splitlines() if "everything is read back" in line]
     assert line.strip().startswith("── at the end")
 

@@ -285,10 +285,13 @@ def test_a_get_on_a_connection_that_closes_meanwhile_is_sent_again() -> None:
         assert peer.talks[0].requests[1] == peer.talks[1].requests[0]
 
 
-def test_another_method_is_never_sent_twice() -> None:
+@pytest.mark.parametrize(
+    "request_", [Request("PUT", "/", body=bytes_source(b"abc")), Request("DELETE", "/"), Request("POST", "/")]
+)
+def test_another_method_is_never_sent_twice(request_: Request) -> None:
     with talking(dies_on_the_second, answers(answer(202))) as (peer, client):
         assert client.send(get()).complete
-        said = client.send(Request("PUT", "/", body=bytes_source(b"abc")))
+        said = client.send(request_)
         assert (said.status, said.error) == (None, "closed")
         assert len(peer.talks) == 1
 

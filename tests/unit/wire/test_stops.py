@@ -224,12 +224,21 @@ def test_a_stop_is_reached_though_the_answer_is_there_already() -> None:
         early.wait(0.05)
         return "go"
 
+    stops = (Stop("body", 0, hold), Stop("body", 13, lambda: "close"))
     with Peer(script) as peer, closing(peer.url) as client:
-        said = client.send(put(Stop("body", 0, hold), Stop("body", 1000, lambda: "close")))
+        said = client.send(Request("PUT", "/", body=Pieces(b"abcde", 5), stops=stops))
         peer.settle()
         assert said.error == "cut"
         assert len(said.stopped) == 2
-        assert bytes(peer.talks[0].got).partition(b"\r\n\r\n")[2] == BODY[:1000]
+        assert bytes(peer.talks[0].got).partition(b"\r\n\r\n")[2] == b"abcdeabcdeabc"
+
+
+def test_half_in_the_answer_ends_our_direction_for_good() -> None:
+    with Peer(answers(answer(), answer())) as peer, closing(peer.url) as client:
+        said = client.send(Request("GET", "/", stops=(Stop("answer", 5, lambda: "half"),)))
+        assert (said.text, said.error) == (b"ok", None)
+        assert client.send(Request("GET", "/")).text == b"ok"
+        assert len(peer.talks) == 2
 
 
 @pytest.mark.parametrize("part", ["head", "body", "answer"])

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 UNUSABLE = pytest.ExitCode.USAGE_ERROR
 RESULT = pytest.StashKey["Merged"]()
+FAMILY_TESTS = (
+    "content closure durability tags deletion uploads listing isolation healing collection availability protocol"
+).split()
 WORKER_SEEDS = 1_000_003
 """Workers draw other plans than each other, and the same ones again with the same seed."""
 
@@ -231,6 +234,12 @@ def _say(config: pytest.Config) -> Any:
     return say
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """P1 first, P12 last, scenario files after them."""
+    order = {f"test_{name}": number for number, name in enumerate(FAMILY_TESTS)}
+    items.sort(key=lambda item: order.get(item.name, len(order)) if "harness" in item.nodeid else len(order))
+
+
 def try_property(campaign: Campaign, id_: str, subtests: pytest.Subtests) -> None:
     """The body of each test of `pytest harness`: spend the family's budget, report each finding by itself."""
     from harness.report.terminal import progress_line
@@ -250,8 +259,9 @@ def try_property(campaign: Campaign, id_: str, subtests: pytest.Subtests) -> Non
 def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> pytest.Collector | None:
     if file_path.suffix != ".toml":
         return None
-    lines = file_path.read_text(errors="replace").splitlines()
-    if any(line.replace(" ", "").startswith("seatrial=") for line in lines):
+    lines = [line.replace(" ", "") for line in file_path.read_text(errors="replace").splitlines()]
+    # Target files have the same version key.
+    if any(line.startswith("seatrial=") for line in lines) and "[serve]" not in lines:
         return ScenarioFile.from_parent(parent, path=file_path)
     return None
 

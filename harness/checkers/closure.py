@@ -9,6 +9,7 @@ from harness.checkers.witness import at, causes, first_each, found
 from harness.history import History
 from harness.model.facts import Fact, Facts, Obj
 from harness.model.keeping import collect_level, may_remove, references
+from harness.model.moves import TagTrouble, tag_troubles
 from harness.model.presence import Loss, losses
 from harness.model.reading import facts_of
 
@@ -35,6 +36,7 @@ def check(history: History) -> Report:
             and loss.blame in ("nothing", "deleted")
         ):
             report.findings.append(_incomplete(facts, loss))
+    report.findings.extend(_tag(facts, t) for t in tag_troubles(facts) if t.blame == "collected")
     report.findings.extend(_referrers(facts))
     report.findings = first_each(report.findings)
     return report
@@ -89,6 +91,21 @@ def _collected(facts: Facts, loss: Loss) -> Finding:
         f" then it {what} ({at(facts, loss.read)})",
         [loss.origin, needs, *runs, loss.read],
         facts.subject(loss.obj),
+    )
+
+
+def _tag(facts: Facts, trouble: TagTrouble) -> Finding:
+    broken = trouble.read is None
+    return found(
+        facts,
+        "P2",
+        cast(Level, collect_level(facts, list(trouble.collects))),
+        "closure.tag_broken" if broken else "closure.tag_collected",
+        "promise: collection",
+        f"after a collection a tag {'answers an error' if broken else 'is gone'}",
+        f"{trouble.story(facts)}; {causes(trouble.collects)}",
+        [*trouble.points, *trouble.collects[-2:]],
+        trouble.subject,
     )
 
 

@@ -118,6 +118,11 @@ def concurrent(machine: PlanMachine) -> bool:
     return machine.draft.lanes > 1
 
 
+def alive(machine: PlanMachine) -> bool:
+    """The registry has not been killed: a fault of a client can strike."""
+    return not machine.draft.dead
+
+
 def steady(machine: PlanMachine) -> bool:
     """Nobody stands still, and the registry has not been killed."""
     return machine.draft.window is None and not machine.draft.dead

@@ -110,6 +110,11 @@ class CollectionRules(ManifestRules):
         self.draft.open_window(run, dice.pick((1, 1, 1, 2, 3, 5)), RELEASES)
         self.revive(run, repo, blobs)
 
+    def keep_open(self, wanted: int) -> None:
+        """The collector stands still for at least so many operations."""
+        if self.draft.window is not None:
+            self.draft.window.wanted = max(self.draft.window.wanted, wanted)
+
     def revive(self, run: str, repo: str, blobs: list[str]) -> None:
         """Something that makes garbage live again, while the collector stands still."""
         dice = self.dice
@@ -117,11 +122,11 @@ class CollectionRules(ManifestRules):
         elsewhere = [other for other in self.repos if other != repo]
         if how == "mount" and elsewhere:
             repo, source = dice.pick(elsewhere), repo
-            self.draft.window_at_least(len(blobs) + 1)
+            self.keep_open(len(blobs) + 1)
             for blob in blobs:
                 self.do("blob.mount", race=False, repo=repo, blob=blob, from_=source)
         elif how == "again":
-            self.draft.window_at_least(len(blobs) + 1)
+            self.keep_open(len(blobs) + 1)
             for blob in blobs:
                 self.push(repo, blob, race=False)
         elif how == "anything":

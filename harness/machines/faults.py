@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.machines.base import OPERATOR, PlanMachine, concurrent, steady, step
+from harness.machines.base import OPERATOR, PlanMachine, alive, concurrent, steady, step
 from harness.machines.blobs import has_blob
 from harness.machines.manifests import ManifestRules
 from harness.machines.pools import HELD_SIZES
@@ -38,7 +38,7 @@ class FaultRules(UploadRules, ManifestRules):
 
     # --- clients that vanish --------------------------------------------------------------------------------
 
-    def cut_in(self, method: str, size: int) -> Cut:
+    def cut_in(self, method: str, size: int, nth: int = 1) -> Cut:
         """A cut in the head, the body or the answer of an exchange that carries ``size`` bytes."""
         dice = self.dice
         table: list[tuple[float, Part]] = [(1, "head"), (2, "answer")]
@@ -46,41 +46,35 @@ class FaultRules(UploadRules, ManifestRules):
         part = dice.weighted(table)
         at = self.byte_of(size) if part == "body" else dice.pick(EARLY_BYTES[part])
         hows: tuple[How, ...] = ("close", "reset") if part == "answer" else ("close", "reset", "half")
-        return Cut(Place(method, 1, part, at), dice.pick(hows))
+        return Cut(Place(method, nth, part, at), dice.pick(hows))
 
     def byte_of(self, size: int) -> int:
         """A byte inside ``size`` bytes: at an edge, at a page, in the middle."""
         places = [at for at in (0, 1, size // 2, size - 1, 4096, 4095, 65536) if 0 <= at < size]
         return self.dice.pick(places)
 
-    def way_for(
-        self, size: int, ways: Sequence[str] = ("put", "stream", "chunked", "post")
-    ) -> tuple[str, int, tuple[int, ...]]:
-        """A way to push a blob of ``size`` bytes, how many bytes its first body carries, and its chunks."""
-        open_ways = [way for way in ways if self.can("chunked") or IN_BODY[way] != "patch"]
-        way = self.dice.pick(open_ways or ["put"])
+    def way_for(self, size: int) -> tuple[dict[str, Arg | None], list[tuple[str, int, int]]]:
+        """A way to push a blob of ``size`` bytes: arguments, and the exchanges that carry it (method, which
+        one with that method, bytes)."""
+        ways = [way for way, method in IN_BODY.items() if method != "patch" or self.can("chunked")]
+        way = self.dice.pick([way for way in ways if size or way != "chunked"])
         chunks = (self.chunks(size) or ()) if way == "chunked" else ()
-        return way, (chunks[0] if chunks else size), chunks
+        bodies = [(IN_BODY[way], at + 1, chunk) for at, chunk in enumerate(chunks or (size,))]
+        if chunks:
+            bodies.append(("put", 1, size - sum(chunks)))
+        return {"way": way, "chunks": chunks or None}, bodies
 
-    @step("cut")
+    @step("cut", alive)
     def cut_push(self) -> None:
         """A push that is cut; then the client goes on, pushes again, or gives up."""
         dice, repo = self.dice, self.repo()
         blob = self.new_blob(dice.pick((None, *HELD_SIZES)))
-        size = self.draft.blob_size_bytes(blob) or 0
-        way, first, chunks = self.way_for(size)
-        resumes = IN_BODY[way] == "patch" and self.can("upload-status")
+        args, bodies = self.way_for(self.draft.blob_size_bytes(blob) or 0)
+        method, nth, carried = dice.pick(bodies)
+        resumes = method == "patch" and self.can("upload-status") and dice.chance(0.5)
+        args.update(repo=repo, blob=blob, recover=True if resumes else None)
         lane = self.lane()
-        pushed = self.do(
-            "blob.push",
-            lane,
-            repo=repo,
-            blob=blob,
-            way=way,
-            chunks=chunks or None,
-            recover=True if resumes and dice.chance(0.5) else None,
-            cut=self.cut_in(IN_BODY[way], first),
-        )
+        pushed = self.do("blob.push", lane, args, cut=self.cut_in(method, carried, nth))
         self.after_cut(pushed, lane)
         if dice.chance(0.5):
             self.push(repo, blob, lane, race=False)
@@ -91,7 +85,7 @@ class FaultRules(UploadRules, ManifestRules):
             other = lane if self.dice.chance(0.75) else self.lane(lane)
             self.do("again", other, of=cut, race=False)
 
-    @step("cut")
+    @step("cut", alive)
     def cut_put(self) -> None:
         """A manifest whose client vanishes; then its tag is read."""
         dice, repo = self.dice, self.repo()
@@ -103,7 +97,7 @@ class FaultRules(UploadRules, ManifestRules):
         if dice.chance(0.6):
             self.do("manifest.get", repo=repo, tag=tag, race=False)
 
-    @step("cut", can_patch)
+    @step("cut", alive, can_patch)
     def cut_patch(self) -> None:
         """A session whose client vanishes in a PATCH, asks where to resume, and sends from there on."""
         dice = self.dice
@@ -136,7 +130,7 @@ class FaultRules(UploadRules, ManifestRules):
         if dice.chance(0.5):
             self.push(str(names["repo"]), blob, lane, race=False)
 
-    @step("cut", has_blob)
+    @step("cut", alive, has_blob)
     def cut_read(self) -> None:
         """A reader that vanishes in the middle of the answer."""
         found = self.placed()
@@ -166,12 +160,12 @@ class FaultRules(UploadRules, ManifestRules):
         the repository and the blob."""
         dice, repo = self.dice, self.repo()
         blob = self.new_blob(dice.pick(HELD_SIZES))
-        size = self.draft.blob_size_bytes(blob) or 0
-        way, first, chunks = self.way_for(size)
+        args, bodies = self.way_for(self.draft.blob_size_bytes(blob) or 0)
+        method, nth, carried = dice.pick(bodies)
         id_ = self.draft.new_id("push")
-        hold = Hold(until or id_, Place(IN_BODY[way], 1, "body", self.byte_of(first)))
+        hold = Hold(until or id_, Place(method, nth, "body", self.byte_of(carried)))
         pushed = self.do(
-            "blob.push", id=id_, hold=hold, race=False, repo=repo, blob=blob, way=way, chunks=chunks or None
+            "blob.push", None, {**args, "repo": repo, "blob": blob}, id=id_, hold=hold, race=False
         )
         return pushed, repo, blob
 

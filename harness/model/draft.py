@@ -58,9 +58,9 @@ class Window:
 
 
 class Draft:
-    """The operations so far (``operations``, in order) and what may be there: ``placed`` blobs and ``held``
-    manifests by (repository, name), ``tags`` by (repository, tag), ``sessions`` by name. ``missing`` and
-    ``missing_manifests`` list what was deleted or may have been collected. All in the order of drawing."""
+    """The operations so far, in order, and what may be there: ``placed`` blobs and ``held`` manifests by
+    (repository, name), ``tags`` by (repository, tag), ``sessions`` by name. ``missing`` and
+    ``missing_manifests``: what was deleted or may have been collected. All in the order of drawing."""
 
     def __init__(self, lanes: int = 1) -> None:
         self.lanes = lanes
@@ -210,11 +210,6 @@ class Draft:
         ``releases`` where there is one."""
         self.close_window()
         self.window = Window(id_, self.operation(id_).lane, wanted, [], tuple(releases))
-
-    def window_at_least(self, wanted: int) -> None:
-        """Keep the window open for at least so many operations."""
-        if self.window is not None:
-            self.window.wanted = max(self.window.wanted, wanted)
 
     def close_window(self) -> None:
         """Say when the held operation goes on; it does not stand still when nothing was drawn meanwhile."""

@@ -98,9 +98,6 @@ def canonical(plan: Plan) -> Plan:
     return replace(plan, operations=operations, blobs=blobs)
 
 
-# --- reading ---------------------------------------------------------------------------------------------
-
-
 def load(text: str, name: str) -> Scenario:
     """Reads a scenario from the text of the file ``name``. Raises `ScenarioError`."""
     return _Reader(text, name).scenario()
@@ -288,9 +285,6 @@ class _Reader:
             elif current == table and re.match(rf"\s*({spelled})\s*[=.]", line):
                 return number
         return header
-
-
-# --- writing ---------------------------------------------------------------------------------------------
 
 
 def dump(scenario: Scenario) -> str:

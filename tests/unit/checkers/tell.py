@@ -118,7 +118,9 @@ class Tale:
 
     # --- blobs ---------------------------------------------------------------------------------------------
 
-    def push(self, repo: str, blob: str, status: int | None = 201, *, declare: str | None = None, **more: Any) -> Exchange:
+    def push(
+        self, repo: str, blob: str, status: int | None = 201, *, declare: str | None = None, **more: Any
+    ) -> Exchange:
         """A single POST; ``declare`` another blob's digest."""
         digest = self.symbols.blob_digest(declare or blob)
         size = self.symbols.blob_size_bytes(blob)
@@ -157,30 +159,47 @@ class Tale:
         path = self.path(repo, "blobs/uploads/")
         return self.step("upload.post", "POST", path, status, repo=repo, upload=upload, **more)
 
-    def session(self, call: str, method: str, repo: str, status: int | None, upload: str, **more: Any) -> Exchange:
+    def session(
+        self, call: str, method: str, repo: str, status: int | None, upload: str, **more: Any
+    ) -> Exchange:
         path = self.path(more.pop("path_repo", repo), f"blobs/uploads/{upload}")
         return self.step(f"upload.{call}", method, path, status, repo=repo, upload=upload, **more)
 
     def patch(
-        self, repo: str, blob: str, first: int, size: int, status: int | None = 202, *, upload: str = "u", **more: Any
+        self,
+        repo: str,
+        blob: str,
+        first: int,
+        size: int,
+        status: int | None = 202,
+        *,
+        upload: str = "u",
+        **more: Any,
     ) -> Exchange:
         """PATCH with Content-Range (``claim`` another place; `None`: without) and the right Range."""
         more.setdefault("claim", first)
         if status == 202:
             more.setdefault("headers", {"Range": f"0-{first + size - 1}"})
-        return self.session(
-            "patch", "PATCH", repo, status, upload, blob=blob, first=first, size=size, **more
-        )
+        return self.session("patch", "PATCH", repo, status, upload, blob=blob, first=first, size=size, **more)
 
     def finish(
-        self, repo: str, blob: str, status: int | None = 201, *, upload: str = "u", declare: str | None = None, **more: Any
+        self,
+        repo: str,
+        blob: str,
+        status: int | None = 201,
+        *,
+        upload: str = "u",
+        declare: str | None = None,
+        **more: Any,
     ) -> Exchange:
         digest = self.symbols.blob_digest(declare or blob)
         return self.session(
             "put", "PUT", repo, status, upload, blob=blob, digest=digest, right=declare is None, **more
         )
 
-    def status(self, repo: str, told: str | None = None, status: int | None = 204, *, upload: str = "u", **more: Any) -> Exchange:
+    def status(
+        self, repo: str, told: str | None = None, status: int | None = 204, *, upload: str = "u", **more: Any
+    ) -> Exchange:
         headers = {} if told is None else {"Range": told}
         return self.session("get", "GET", repo, status, upload, headers=headers, **more)
 
@@ -189,7 +208,9 @@ class Tale:
 
     # --- manifests, tags -----------------------------------------------------------------------------------
 
-    def put(self, repo: str, manifest: str, tag: str | None = None, status: int | None = 201, **more: Any) -> Exchange:
+    def put(
+        self, repo: str, manifest: str, tag: str | None = None, status: int | None = 201, **more: Any
+    ) -> Exchange:
         digest = self.symbols.manifest_digest(manifest, "sha256" if tag else None)
         path = self.path(repo, f"manifests/{tag or digest}")
         return self.step(
@@ -221,18 +242,31 @@ class Tale:
     def erase(self, repo: str, manifest: str, status: int | None = 202, **more: Any) -> Exchange:
         digest = self.symbols.manifest_digest(manifest)
         path = self.path(repo, f"manifests/{digest}")
-        return self.step("manifest.delete", "DELETE", path, status, repo=repo, manifest=manifest, digest=digest, **more)
+        return self.step(
+            "manifest.delete", "DELETE", path, status, repo=repo, manifest=manifest, digest=digest, **more
+        )
 
     def untag(self, repo: str, tag: str, status: int | None = 202, **more: Any) -> Exchange:
-        return self.step("tag.delete", "DELETE", self.path(repo, f"manifests/{tag}"), status, repo=repo, tag=tag, **more)
+        return self.step(
+            "tag.delete", "DELETE", self.path(repo, f"manifests/{tag}"), status, repo=repo, tag=tag, **more
+        )
 
     def tags(self, repo: str, tags: Sequence[str] | None, status: int | None = 200, **more: Any) -> Exchange:
         name = more.pop("name", self.symbols.repo(repo))
         body = json.dumps({"name": name, "tags": tags}).encode() if status == 200 else None
         more.setdefault("page", 1)
-        return self.step("tags.list", "GET", self.path(repo, "tags/list"), status, repo=repo, body=body, **more)
+        return self.step(
+            "tags.list", "GET", self.path(repo, "tags/list"), status, repo=repo, body=body, **more
+        )
 
-    def referrers(self, repo: str, subject: str, listed: Sequence[str | Mapping[str, Any]], status: int | None = 200, **more: Any) -> Exchange:
+    def referrers(
+        self,
+        repo: str,
+        subject: str,
+        listed: Sequence[str | Mapping[str, Any]],
+        status: int | None = 200,
+        **more: Any,
+    ) -> Exchange:
         """``listed``: names of manifests, whose right descriptors are shown, or descriptors."""
         entries = [self.descriptor(entry) if isinstance(entry, str) else entry for entry in listed]
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
@@ -272,7 +306,9 @@ class Tale:
         self.control("stopped", op)
         self.control("started", op)
 
-    def collect(self, *, untagged: bool = False, online: bool = False, code: int | None = 0, op: str = "collect") -> None:
+    def collect(
+        self, *, untagged: bool = False, online: bool = False, code: int | None = 0, op: str = "collect"
+    ) -> None:
         self.control("collect.start", op, untagged=untagged, online=online)
         self.control("collect.end", op, code=code, removed=None)
 

@@ -24,7 +24,9 @@ def after(state: str | None, op: TagOp) -> str | None:
 def orders(ops: list[TagOp]) -> Iterator[tuple[TagOp, ...]]:
     """Every order of the operations that respects who ended before whom began."""
     for order in permutations(ops):
-        if not any(later.end_ns < earlier.start_ns for i, earlier in enumerate(order) for later in order[i + 1 :]):
+        if not any(
+            later.end_ns < earlier.start_ns for i, earlier in enumerate(order) for later in order[i + 1 :]
+        ):
             yield order
 
 
@@ -96,7 +98,12 @@ def test_a_lost_move_names_the_move_that_was_lost() -> None:
 
 
 def test_new_then_old_names_the_earlier_read() -> None:
-    ops = [write("a", 0, 1), write("b", 2, FOREVER_NS, optional=True, index=1), read("b", 3, 4), read("a", 5, 6)]
+    ops = [
+        write("a", 0, 1),
+        write("b", 2, FOREVER_NS, optional=True, index=1),
+        read("b", 3, 4),
+        read("a", 5, 6),
+    ]
     (violation,) = check(ops).violations
     assert violation.forcing == ops[2]
     assert ops[1] in violation.witness
@@ -131,7 +138,11 @@ def test_the_budget_makes_the_verdict_unknown_and_never_green() -> None:
 
 
 def test_the_budget_is_for_each_window() -> None:
-    ops = [op for i in range(200) for op in (write(str(i), 10 * i, 10 * i + 1), read(str(i), 10 * i + 2, 10 * i + 3))]
+    ops = [
+        op
+        for i in range(200)
+        for op in (write(str(i), 10 * i, 10 * i + 1), read(str(i), 10 * i + 2, 10 * i + 3))
+    ]
     verdict = check(ops, nodes_max=50)
     assert not verdict.unknown
     assert not verdict.violations

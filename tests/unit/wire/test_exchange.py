@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from harness.wire import Answer, Limits, Request, bytes_source
+from harness.wire import Answer, Limits, Request, Stop, bytes_source
 from harness.wire.exchange import Exchange
 from harness.wire.stream import ScriptedStream
 from tests.unit.wire.peer import answer
@@ -98,3 +98,10 @@ def test_the_limit_of_the_exchange_counts_from_its_beginning() -> None:
     said = exchange(ScriptedStream(answer()), limits=Limits(exchange_s=0))
     assert (said.error, said.sent_bytes) == ("timeout", 0)
     assert "not done after 0 s" in said.detail
+
+
+def test_a_connection_whose_direction_was_ended_in_the_answer_is_not_kept() -> None:
+    stream = ScriptedStream(answer())
+    said = exchange(stream, Request("GET", "/", stops=(Stop("answer", 5, lambda: "half"),)))
+    assert said.complete
+    assert stream.events == ["half", "close"]

@@ -143,8 +143,8 @@ FAMILIES: dict[str, Family] = {
             "listing",
             _features(
                 always="images tag-lists",
-                often="pages referrers",
-                sometimes="many-tags list-storms artifacts moves same-manifest tag-delete manifest-delete"
+                often="pages referrers many-tags",
+                sometimes="list-storms artifacts moves same-manifest tag-delete manifest-delete"
                 " collect-untagged quiet",
                 seldom="tag-params indexes unknown-tags repush collect kill restart",
             ),

@@ -296,11 +296,14 @@ class FaultRules(UploadRules, ManifestRules):
         dice = self.dice
         pause, go_on = self.draft.new_id("pause"), self.draft.new_id("continue")
         pushed, repo, blob = self.hold_push(pause)
-        self.do("pause", OPERATOR, id=pause, after=(f"{pushed}.held",), race=True)
-        waiting: list[str] = []
         lane = self.draft.operation(pushed).lane
-        if self.draft.lanes > 1:
-            other = self.lane(lane)
+        other = self.lane(lane)
+        # What the other client did before has to end first: paused, the registry would not answer it.
+        earlier = self.draft.last_in(other) if other != lane else None
+        marks = (f"{pushed}.held", *((earlier,) if earlier is not None else ()))
+        self.do("pause", OPERATOR, id=pause, after=marks, race=True)
+        waiting: list[str] = []
+        if other != lane:
             hold = Hold(go_on, Place("get", 1, "head", dice.pick((1, 20, 50))))
             found = self.placed() or (repo, blob)
             read = self.do(

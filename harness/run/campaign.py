@@ -29,9 +29,9 @@ from harness.shrink import Budget, Shrunk, shrink
 
 BATCH = 25
 """Plans drawn with one Hypothesis seed; a family goes on with the next seed while it has time."""
-SAME_CHECK_MAX = 3
+SAME_CHECK_MAX = 2
 """How often one check is shrunk anew, when other kinds of operations seem to be involved."""
-SHRINK_SHARE = 3.0
+SHRINK_SHARE = 4.0
 """Shrinking may take so many times the budget for exploring, all findings together."""
 WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5}
 """How the budget is shared between the families; 1 where nothing is said."""
@@ -147,11 +147,26 @@ class Campaign:
             if id_ is not None:
                 self.found[id_] = replace(self.found[id_], count=self.found[id_].count + 1)
             return False
+        known = self._subsumed(plan, finding)
+        if known is not None:
+            self._raw[key] = known
+            self.found[known] = replace(self.found[known], count=self.found[known].count + 1)
+            return False
         self._seen[finding.signature] += 1
         if self._seen[finding.signature] > SAME_CHECK_MAX:
             self._raw[key] = None
             return False
         return True
+
+    def _subsumed(self, plan: Plan, finding: Finding) -> str | None:
+        """A known finding of the same signature and level whose shrunk witness this plan could show again."""
+        here = {op.do for op in plan}
+        for id_, found in self.found.items():
+            same = found.finding.signature == finding.signature and found.finding.level == finding.level
+            witness = {found.plan[name].do for name in found.finding.witness if name in found.plan}
+            if same and found.rate[0] and witness <= here:
+                return id_
+        return None
 
     def _investigate(self, plan: Plan, finding: Finding, history: Path | None) -> None:
         key = raw_key(plan, finding)
@@ -197,9 +212,7 @@ class Campaign:
             title=finding.title,
             plan=shrunk.plan,
             needs=needs_of(shrunk.plan),
-            expect=Expect(
-                finding.property, kinds(shrunk.plan, finding.witness), finding.check, finding.clause
-            ),
+            expect=Expect(finding.property, finding.witness, finding.check, finding.clause),
             about=f"found by seatrial against {self.trial.target.name}, seed {self.options.seed}",
             rate=f"{shrunk.rate[0]} of {shrunk.rate[1]}",
             seed=self.options.seed,
@@ -275,7 +288,7 @@ def raw_key(plan: Plan, finding: Finding) -> tuple[object, ...]:
 
 def finding_id(plan: Plan, finding: Finding) -> str:
     """Short and stable: property, check, and four digits of the shrunk form."""
-    form = (*finding.signature, finding.level, tuple(sorted({op.do for op in plan})))
+    form = (*finding.signature, finding.level, tuple(sorted(set(kinds(plan, finding.witness)))))
     check = finding.check.rpartition(".")[2] or finding.check
     return f"{finding.property}-{check}-{hashlib.sha256(repr(form).encode()).hexdigest()[:4]}"
 

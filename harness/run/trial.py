@@ -50,7 +50,7 @@ class Trial:
 
     def run(self, plan: Plan, *, path: Path | None = None) -> History:
         """One execution, in a namespace and with bytes of its own."""
-        self._freshen()
+        self._freshen(plan)
         self.executions += 1
         executor = Executor(
             self.target,
@@ -77,8 +77,10 @@ class Trial:
     def close(self) -> None:
         self.target.close()
 
-    def _freshen(self) -> None:
-        if self.target.owned and self._since_fresh >= FRESH_EVERY:
+    def _freshen(self, plan: Plan) -> None:
+        """A collector judges the whole store, so a plan that runs one gets a store of its own."""
+        limit = 1 if any(op.do == "collect" for op in plan) else FRESH_EVERY
+        if self.target.owned and self._since_fresh >= limit:
             self.target.fresh()
             self._since_fresh = 0
         elif self.target.owned and not self.target.running():

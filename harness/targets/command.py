@@ -112,7 +112,7 @@ class CommandTarget:
             if self._folder is not None:
                 return
             self._find_command(self._description.command, dict(os.environ))
-            self._folder = WorkFolder()
+            self._folder = WorkFolder(disk=self._description.disk)
             try:
                 self._wipe()
                 self._open_nursery()

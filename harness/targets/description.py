@@ -40,7 +40,8 @@ class Description:
     Arguments, files and environment values may hold ``{host}``, ``{port}``, ``{storage}`` (its storage
     folder), ``{work}`` (the folder around it), ``{config}`` (the first of ``files``), ``{python}`` (this
     interpreter) and ``{packages}`` (the folder that seatrial's packages are in). ``files`` are written into
-    the work folder, ``folders`` made in the storage folder, before the start. ``inherit`` names environment
+    the work folder, ``folders`` made in the storage folder, before the start; that folder is on a
+    ``disk`` when asked for, else in memory where there is room. ``inherit`` names environment
     variables to pass on. ``preload``: modules of a Python server started as
     ``{python} -m …``, see `harness.targets.nursery`.
     """
@@ -59,6 +60,7 @@ class Description:
     stop_limit_s: float = 10.0
     files: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
+    disk: bool = False
     collector: CollectorCommand | None = None
     promises: Promises = field(default_factory=Promises)
 
@@ -80,7 +82,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "limit_s": _SECONDS,
         "stop_limit_s": _SECONDS,
     },
-    "storage": {"folders": _STRINGS},
+    "storage": {"folders": _STRINGS, "disk": _SWITCH},
     "collect": {"command": _STRINGS, "untagged": _STRINGS, "removed": _TABLE, "limit_s": _SECONDS},
     "promises": {
         "durable": _SWITCH,
@@ -150,6 +152,7 @@ def parse_description(text: str, name: str, source: str) -> Description:
         stop_limit_s=float(serve.get("stop_limit_s", 10.0)),
         files=files,
         folders=tuple(tables.get("storage", {}).get("folders", ())),
+        disk=bool(tables.get("storage", {}).get("disk", False)),
         collector=None if collect is None else reader.collector(collect),
         promises=Promises(**tables.get("promises", {})),
     )

@@ -66,10 +66,11 @@ class Port:
 
 class WorkFolder:
     """A private temporary folder, in memory where there is room: what a killed process has written survives
-    there just as well as on a disk. Removed by `close`, or by the reaper when the harness dies."""
+    there just as well as on a ``disk``, where races have the width that they have in life. Removed by
+    `close`, or by the reaper when the harness dies."""
 
-    def __init__(self) -> None:
-        parent = str(SHARED_MEMORY) if roomy(SHARED_MEMORY) else None
+    def __init__(self, *, disk: bool = False) -> None:
+        parent = str(SHARED_MEMORY) if not disk and roomy(SHARED_MEMORY) else None
         self.path = Path(tempfile.mkdtemp(prefix="seatrial-", dir=parent))
         REAPER.watch_folder(str(self.path))
 

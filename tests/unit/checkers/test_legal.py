@@ -8,14 +8,14 @@ collected.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from harness.checkers import judge
 from harness.checkers.finding import Finding
-from harness.history import Promises
+from harness.history import Control, Promises
 from harness.plan.content import BlobSpec, ManifestSpec
 from tests.unit.checkers.tell import ALL, Tale
 
@@ -94,7 +94,10 @@ def random_tale(seed: int) -> Tale:
     rng = random.Random(seed)
     checks = rng.random() < 0.5
     promises = Promises(
-        collection=rng.choice(["offline", "online"]), untagged_collected=True, spec=rng.choice(["1.1", "dev"])
+        collection=rng.choice(["offline", "online"]),
+        durable=rng.random() < 0.8,
+        untagged_collected=True,
+        spec=rng.choice(["1.1", "dev"]),
     )
     t = Tale(BLOBS, MANIFESTS, promises, ALL | ({"missing-blobs-refused"} if checks else set()))
     right, start = Right(), 0
@@ -118,7 +121,8 @@ def random_tale(seed: int) -> Tale:
 
 
 def phase(rng: random.Random, t: Tale, right: Right, start: int) -> int:
-    """Requests in three lanes, each with an instant at which it takes effect."""
+    """Requests in three lanes, each with an instant at which it takes effect; sometimes a collector run beside
+    them, or a kill in the middle."""
     requests: list[tuple[int, tuple[int, int], int]] = []
     for lane in (1, 2, 3):
         clock = start
@@ -127,15 +131,37 @@ def phase(rng: random.Random, t: Tale, right: Right, start: int) -> int:
             end = begin + rng.randint(2, 40)
             requests.append((rng.randint(begin, end), (begin, end), lane))
             clock = end
-    for _, span, lane in sorted(requests):
-        one(rng, t, right, span, lane)
-    return max(span[1] for _, span, _ in requests)
+    stop = max(span[1] for _, span, _ in requests)
+    accident = rng.choice(["kill", "collect", "", ""])
+    at = rng.randint(start, stop)
+    done = False
+    for instant, span, lane in sorted(requests):
+        if accident == "kill" and span[0] > at:
+            continue
+        if accident == "collect" and instant >= at and not done:
+            right.collect(done := True)
+        hit = accident == "kill" and span[1] >= at
+        one(rng, t, right, span, lane, hit=hit, late=hit and instant >= at)
+    if accident == "collect":
+        if not done:
+            right.collect(True)
+        early, late = max(start, at - rng.randint(0, 30)), at + rng.randint(0, 30)
+        t.controls.append(Control("collect.start", early, f"beside{start}", data={"untagged": True}))
+        t.controls.append(Control("collect.end", late, f"beside{start}", data={"code": 0}))
+        stop = max(stop, late)
+    elif accident == "kill":
+        for what, when in (("kill", at), ("killed", at + 1), ("start", stop + 1), ("started", stop + 2)):
+            t.controls.append(Control(what, when, f"kill{start}"))
+    return stop
 
 
-def one(rng: random.Random, t: Tale, right: Right, span: tuple[int, int], lane: int) -> None:
+def one(
+    rng: random.Random, t: Tale, right: Right, span: tuple[int, int], lane: int, *, hit: bool, late: bool
+) -> None:
+    """One request. ``hit``: a kill took its answer; ``late``: and came before it took effect."""
     repo, tag = rng.choice(REPOS), rng.choice(TAGS)
     place: dict[str, Any] = {"at": span, "lane": lane}
-    if rng.random() < 0.5:
+    if not hit and rng.random() < 0.5:
         read(
             rng.choice(READS),
             t,
@@ -151,11 +177,13 @@ def one(rng: random.Random, t: Tale, right: Right, span: tuple[int, int], lane: 
     name = rng.choice(list(MANIFESTS if what in ("put", "erase") else BLOBS))
     source = next(other for other in REPOS if other != repo)
     to = rng.choice([tag, None]) if what == "put" else tag
-    vanishes = rng.random() < 0.12
+    vanishes = hit or rng.random() < 0.12
     status: int | None = None
-    if not vanishes or rng.random() < 0.5:
+    if not vanishes or (not late and rng.random() < 0.5):
         status = right.apply(what, repo, name, to, source)
-    if vanishes:
+    if hit:
+        status, place["error"] = None, "reset"
+    elif vanishes:
         status, place["error"], place["cut"] = None, "cut", "reset"
     change(what, t, repo, name, to, source, status, place)
 
@@ -229,22 +257,20 @@ def test_what_is_right_is_never_blamed(batch: int) -> None:
 
 
 def test_what_is_wrong_is_blamed() -> None:
-    """The same histories with one answer of a read-back turned round are nearly always found out."""
-    missed = 0
+    """The same histories with one answer of a read-back turned round are mostly found out. (Where a deletion
+    or a push has no known end, or nothing promises durability, the other answer is legal too.)"""
+    tried = missed = 0
     for seed in range(60):
         t = random_tale(seed)
-        rng = random.Random(seed)
         reads = [
             e
             for e in t.exchanges
-            if e.op == "closing.read"
-            and e.call == "blob.head"
-            and e.status == 200
-            and e.about["blob"] != "b3"
+            if e.op == "closing.read" and e.call == "blob.head" and e.status == 200
         ]
-        if not reads:
-            continue
-        victim = rng.choice(reads)
-        object.__setattr__(victim, "status", 404)
-        missed += not loud(t)
-    assert missed <= 6
+        if reads:
+            victim = random.Random(seed).choice(reads)
+            t.exchanges[victim.index] = replace(victim, status=404)
+            tried += 1
+            missed += not loud(t)
+    assert tried > 40
+    assert missed * 4 < tried

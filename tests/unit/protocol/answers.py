@@ -131,6 +131,12 @@ def replied(
     )
 
 
+def judged(op: Operation, reply: Exchange, *before: Exchange, **more: Any) -> set[tuple[str, str]]:
+    """(level, check) of what is said of a reply; the names of row and case are cut off."""
+    found = flaws(told(*before, reply, ops=(op,), **more))
+    return {(level, name.replace(f"{op['case']}.", "")) for level, name in found}
+
+
 def errors(*codes: str) -> dict[str, Any]:
     return {"errors": [{"code": code, "message": "no"} for code in codes]}
 

@@ -138,7 +138,8 @@ class FaultRules(UploadRules, ManifestRules):
         size = self.draft.blob_size_bytes(found[1]) or 0
         at = self.byte_of(size) if size else 0
         how: How = self.dice.pick(("close", "reset"))
-        self.do("blob.pull", repo=found[0], blob=found[1], cut=Cut(Place("get", 1, "answer", at), how))
+        cut = Cut(Place("get", 1, "answer", at), how)
+        self.do("blob.pull", repo=found[0], blob=found[1], cut=cut, race=False)
 
     @step("again", lambda machine: bool(retried(machine)))
     def retry(self) -> None:

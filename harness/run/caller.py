@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -46,14 +46,28 @@ class Sent:
     index: int
 
 
+SILENT = frozenset({"timeout", "connect-timeout", "unreachable", "dns"})
+"""How an exchange ends with a registry that says nothing at all."""
+SILENT_MAX = 3
+
+
+class SilentError(Exception):
+    """The registry has not answered several requests in a row: there is no point in asking on."""
+
+
 @dataclass
 class Shared:
-    """What the lanes of one run share. ``locations``: where each upload session was last seen."""
+    """What the lanes of one run share. ``locations``: where each upload session was last seen. ``silent``:
+    how many requests in a row got no answer within their limit."""
 
     locations: dict[str, str] = field(default_factory=dict)
-    offsets: dict[str, int] = field(default_factory=dict)
     sent: dict[str, Sent] = field(default_factory=dict)
+    silent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def heard(self, error: str | None) -> None:
+        with self._lock:
+            self.silent = self.silent + 1 if error in SILENT else 0
 
     def remember(self, upload: str, location: str) -> None:
         with self._lock:
@@ -107,8 +121,8 @@ class Caller:
         return self.send_request(call, about, request)
 
     def send_request(self, call: str, about: Mapping[str, Any], request: Request) -> Exchange:
-        from dataclasses import replace
-
+        if self.shared.silent >= SILENT_MAX:
+            raise SilentError(f"{self.shared.silent} requests in a row were not answered")
         stops = self.stops.stops(request.method, request.body is not None) if self.stops else ()
         size = request.body.size_bytes if request.body is not None else 0
         index = self.journal.invoke(
@@ -116,6 +130,7 @@ class Caller:
         )
         self.shared.sent[self.op] = Sent(call, about, request, index)
         answer: Answer = self.client.send(replace(request, stops=stops) if stops else request)
+        self.shared.heard(answer.error)
         cut = self.stops.cut_done if self.stops and answer.error == "cut" else None
         if cut is None and self.stops and self.stops.cut_done and stops:
             cut = self.stops.cut_done

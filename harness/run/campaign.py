@@ -35,6 +35,9 @@ SHRINK_SHARE = 4.0
 """Shrinking may take so many times the budget for exploring, all findings together."""
 WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5}
 """How the budget is shared between the families; 1 where nothing is said."""
+UNANSWERED_MAX = 2
+SHRINK_LIMIT_S = 40.0
+"""Wall time that one finding may take to be shrunk: a registry that hangs makes every execution slow."""
 LOUD = frozenset({"must", "promise", "hazard"})
 QUIET_EXECUTIONS = 8
 
@@ -68,6 +71,8 @@ class Campaign:
     missed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
     steering: Steering = field(default_factory=Steering)
+    over: str | None = None
+    _unanswered: int = 0
     _seen: Counter[tuple[object, ...]] = field(default_factory=Counter)
     _raw: dict[tuple[object, ...], str | None] = field(default_factory=dict)
     _executions: int = 0
@@ -115,11 +120,14 @@ class Campaign:
         return [found for key, found in self.found.items() if key not in before]
 
     def _one(self, plan: Plan) -> None:
+        if self.over is not None:
+            raise StopDrawing
         self.digests.append(plan.digest)
         plan = self.steering.trim(plan)
         history = self.trial.run(plan, path=self.keeper.current())
         reports = self.trial.judge(history)
         self._count(plan, history, reports)
+        self._watch(history)
         new = [f for report in reports.values() for f in report.findings if self._is_new(plan, f)]
         if new:
             path = self.keeper.keep(history)
@@ -138,6 +146,18 @@ class Campaign:
                 tally.operations += len(plan)
                 tally.exchanges += len(history.exchanges)
                 tally.facts += report.tried
+
+    def _watch(self, history: History) -> None:
+        """See whether the target is still there: a run in which nothing was answered ends the campaign when
+        it happens twice in a row."""
+        if any(exchange.status is not None for exchange in history.exchanges) or not history.exchanges:
+            self._unanswered = 0
+            return
+        self._unanswered += 1
+        if self._unanswered >= UNANSWERED_MAX:
+            last = history.exchanges[-1]
+            self.over = f"{self.trial.target.name} stopped answering ({last.error}: {last.detail})"
+            self.progress(self.over)
 
     def _is_new(self, plan: Plan, finding: Finding) -> bool:
         """Counts it, and says whether it deserves to be shrunk."""
@@ -179,7 +199,13 @@ class Campaign:
             confirmations=limits.confirm if loud else 2,
         )
         self.progress(f"{finding.property}  found: {finding.title}; shrinking {len(plan)} operations")
-        shrunk = shrink(plan, finding, self.trial.findings, budget=budget)
+        deadline = begun + SHRINK_LIMIT_S
+
+        def attempt(candidate: Plan) -> list[Finding]:
+            late = time.monotonic() > deadline or self.over is not None
+            return [] if late else self.trial.findings(candidate)
+
+        shrunk = shrink(plan, finding, attempt, budget=budget)
         self._shrinking_s += time.monotonic() - begun
         final = shrunk.finding
         id_ = finding_id(shrunk.plan, final)
@@ -237,6 +263,10 @@ class Campaign:
             time.monotonic() - self.started,
             1 if red or inconclusive or not ran else 0,
         )
+
+    def _not_tried(self) -> tuple[tuple[str, str], ...]:
+        rows = not_tried(self.trial, self.options)
+        return ((("everything after that", self.over), *rows)) if self.over is not None else rows
 
     def result_of(self, id_: str) -> PropertyResult:
         tally = self.tallies[id_]

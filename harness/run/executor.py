@@ -19,7 +19,7 @@ from harness.history import Abilities, History, Promises
 from harness.plan.content import Symbols
 from harness.plan.operation import Lane, Operation
 from harness.plan.plan import Plan, is_barrier, symbols
-from harness.run.caller import Caller, Shared
+from harness.run.caller import Caller, Shared, SilentError
 from harness.run.journal import Journal
 from harness.run.marks import Marks
 from harness.run.operations import CLIENT_OPERATIONS, Job
@@ -127,6 +127,9 @@ class _Run:
             done = False
             try:
                 done = self._perform(op, client, stops)
+            except SilentError as error:
+                self.journal.control("limit", op.id, op.lane, why=str(error))
+                self.cut_short = True
             except TargetError as error:
                 self.journal.control("trouble", op.id, op.lane, why=str(error))
             except Exception:
@@ -240,6 +243,9 @@ class _Run:
             touched = Touched.by(exchanges, self.names)
             self.journal.control("closing", "closing.repush", OPERATOR, part="repush")
             push_again(self._caller("closing.repush", OPERATOR, client), self.names, touched, exchanges)
+        except SilentError as error:
+            self.journal.control("limit", "closing", OPERATOR, why=str(error))
+            self.cut_short = True
         except TargetError as error:
             self.journal.control("trouble", "closing", OPERATOR, why=str(error))
             self.cut_short = True

@@ -13,7 +13,7 @@ from harness.checkers import judge
 from harness.checkers.finding import Finding, Report
 from harness.history import Abilities, History, Promises
 from harness.plan.plan import Plan
-from harness.run.executor import Executor, Limits
+from harness.run.executor import Executor
 from harness.run.options import OptionError, Options, promised
 from harness.targets import UrlTarget, load_target
 from harness.targets.base import Target, TargetError
@@ -24,6 +24,7 @@ from harness.wire import (
     BadUrl,
     Client,
     Credentials,
+    Limits,
     Tls,
     load_credentials,
     parse_base,
@@ -58,7 +59,6 @@ class Trial:
             self.clients,
             namespace=self.options.namespace,
             promises=self.promises,
-            limits=Limits(),
         )
         history = executor.run(plan.check(), self._salt(plan), seed=self.options.seed, path=path)
         self._since_fresh += 1
@@ -144,12 +144,18 @@ def _tls(options: Options) -> Tls:
     return Tls(ca_file=options.ca, insecure=options.insecure)
 
 
+WIRE_LIMITS = Limits(connect_s=5.0, answer_s=10.0, exchange_s=60.0)
+"""A registry that is silent for ten seconds hangs, as far as a client is concerned."""
+
+
 def _clients(options: Options, target: Target) -> Callable[[], Client]:
     credentials, tls = _credentials(options), _tls(options)
     authenticator = Authenticator(credentials) if credentials else None
 
     def make() -> Client:
-        return Client(target.url, credentials=credentials, tls=tls, authenticator=authenticator)
+        return Client(
+            target.url, credentials=credentials, tls=tls, authenticator=authenticator, limits=WIRE_LIMITS
+        )
 
     return make
 

@@ -86,7 +86,7 @@ def _once(reports: dict[str, Report]) -> None:
     others = [f for id_, report in reports.items() if id_ != "P11" for f in report.findings if f.red]
     found = reports["P11"].findings
     # What the protocol's table found says more than that a request failed.
-    special = [finding for finding in found if not finding.check.startswith("availability.")]
+    special = [finding for finding in found if finding.check == "availability.hostile"]
     exchanges = {index for finding in (*others, *special) for index in finding.exchanges}
     subjects = {finding.subject for finding in others if finding.subject}
     kept: dict[tuple[str, str], Finding] = {}

@@ -9,7 +9,7 @@ from harness.checkers.finding import Finding, Report
 from harness.checkers.witness import Point, at, first_each, found
 from harness.history import History
 from harness.model.facts import Fact, Facts, Obj, Seen, Timeline
-from harness.model.presence import still_broken
+from harness.model.presence import Loss, losses, still_broken
 from harness.model.reading import facts_of, restricted, right
 
 READS = ("blob.get", "blob.head", "manifest.get", "manifest.head")
@@ -33,8 +33,26 @@ def check(history: History) -> Report:
         if seen.exchange.status in (200, 206):
             report.tried += 1
             report.findings.extend(_judge(facts, seen))
+    for loss in losses(facts):
+        if loss.blame == "memory" and loss.read.kind == "absent":
+            report.findings.append(_head_only(facts, loss))
     report.findings = first_each(report.findings)
     return report
+
+
+def _head_only(facts: Facts, loss: Loss) -> Finding:
+    subject = facts.subject(loss.obj)
+    return found(
+        facts,
+        "P1",
+        "must",
+        "content.head",
+        "row 26",
+        f"HEAD finds a {loss.obj.kind} that is not there",
+        f"{subject}: {at(facts, loss.proof)}, nothing removed it since, and {at(facts, loss.read)}",
+        [loss.origin, *loss.collects[-1:], loss.proof, loss.read],
+        subject,
+    )
 
 
 def _judge(facts: Facts, seen: Seen) -> list[Finding]:
@@ -104,8 +122,8 @@ def _headers(facts: Facts, seen: Seen, obj: Obj, digest: str, size: int | None) 
     table = facts.blobs if obj.kind == "blob" else facts.manifests
     if named is not None and named != digest and not restricted(exchange):
         same_alg = named.partition(":")[0] == digest.partition(":")[0]
-        other = table.get(named)
-        if same_alg or (other is not None and other != table.get(digest)):
+        other = named in table and facts.content(obj.kind, named) != facts.content(obj.kind, digest)
+        if same_alg or other:
             found_.append(
                 _found(
                     facts, seen, obj, "content.digest_header", "row 20" if obj.kind == "blob" else "row 15",

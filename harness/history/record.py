@@ -67,6 +67,8 @@ class Exchange:
     detail: str = ""
     cut: str | None = None
     """How the client vanished (``close``, ``reset``, ``half``), where it was made to."""
+    redirects: tuple[str, ...] = ()
+    """Where the registry sent the client, in order; the headers are the last server's."""
 
     @property
     def outcome(self) -> Outcome:

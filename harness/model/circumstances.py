@@ -132,7 +132,7 @@ def collects(history: History) -> tuple[Collect, ...]:
                 bool(start.data.get("online", False)) or planned or busy or op in held,
                 data.get("code"),
                 data.get("removed"),
-                tuple(lines),
+                tuple(data.get("lines") or lines),
                 end is None or any(span.overlaps(start.at_ns, end_ns) for span in down),
             )
         )

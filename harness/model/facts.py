@@ -204,6 +204,19 @@ class Facts:
         name = self.manifests.get(digest)
         return digest if name is None else self.symbols.manifest_digest(name, "sha256")
 
+    def content(self, kind: ObjKind, digest: str) -> str:
+        """The sha256 digest of what a digest names: equal for equal bytes, whatever their names."""
+        if digest.startswith("sha256:"):
+            return digest
+        table = self.blobs if kind == "blob" else self.manifests
+        name = table.get(digest)
+        if name is None:
+            return digest
+        symbols = self.symbols
+        return (
+            symbols.blob_digest(name, "sha256") if kind == "blob" else symbols.manifest_digest(name, "sha256")
+        )
+
     def outages_in(self, start_ns: int, end_ns: int) -> list[Span]:
         return [span for span in self.outages if span.overlaps(start_ns, end_ns)]
 

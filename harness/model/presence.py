@@ -23,7 +23,7 @@ from harness.model.circumstances import Collect, Span
 from harness.model.facts import Fact, Facts, Obj, Seen, Timeline
 from harness.model.keeping import may_remove, references
 
-Blame = Literal["healing", "collected", "outage", "dangling", "deleted", "nothing"]
+Blame = Literal["memory", "healing", "collected", "outage", "dangling", "deleted", "nothing"]
 EVIDENCE_MAX = 4
 """How many proofs of presence are tried, latest first."""
 
@@ -40,10 +40,14 @@ class Loss:
     outages: tuple[Span, ...]
     deletes: tuple[tuple[Seen, str], ...]
     seen_broken: Fact | None
+    from_memory: bool = False
 
     @property
     def blame(self) -> Blame:
-        """The nearest cause. What is broken still after a complete push failed to heal, whatever broke it."""
+        """The nearest cause. What is broken still after a complete push failed to heal, whatever broke it;
+        what only a HEAD ever proved was probably never there (``memory``)."""
+        if self.from_memory:
+            return "memory"
         if self.seen_broken is not None and not self.collects and not self.outages:
             return "healing"
         if self.collects:
@@ -131,9 +135,20 @@ def _losses(facts: Facts, timeline: Timeline) -> Iterator[Loss]:
     evidence = timeline.evidence()
     failing = sorted((*timeline.absents, *timeline.broken, *timeline.wrong), key=lambda f: f.index)
     for read in failing:
-        proof = proof_against(facts, timeline, read, unfounded)
+        contradicted = _contradicted(facts, timeline, read) if read.kind != "wrong" else set()
+        proof = proof_against(facts, timeline, read, unfounded | contradicted)
         if proof is None:
             continue
+        memory = False
+        if by_head(facts, proof):
+            heads = frozenset(p.index for p in timeline.presents if by_head(facts, p))
+            better = proof_against(facts, timeline, read, unfounded | contradicted | heads)
+            collected = any(run.start_ns <= proof.end_ns for run in facts.collects)
+            by_get = facts.history.exchanges[read.index].method == "GET"
+            quiet = not facts.collects_in(proof.start_ns, read.end_ns)
+            quiet = quiet and not facts.outages_in(proof.start_ns, read.end_ns)
+            memory = better is None and (collected or (by_get and quiet))
+            proof = better or proof
         broken = None
         if proof.kind == "write" and proof.via != "mount":
             broken = next(
@@ -154,6 +169,7 @@ def _losses(facts: Facts, timeline: Timeline) -> Iterator[Loss]:
             tuple(facts.outages_in(proof.start_ns, read.end_ns)),
             tuple(sorted(deletes, key=lambda d: _related(facts, timeline.obj, d[0]))),
             broken,
+            memory,
         )
 
 
@@ -200,6 +216,33 @@ def _unfounded(facts: Facts, timeline: Timeline) -> set[int]:
         read.index
         for read in timeline.presents
         if read.via != "accepted" and not source_of(timeline, read, gone)
+    }
+
+
+def by_head(facts: Facts, fact: Fact) -> bool:
+    """Whether an object was only seen by HEAD, which a registry may answer from memory."""
+    return fact.kind == "present" and facts.history.exchanges[fact.index].method == "HEAD"
+
+
+def _contradicted(facts: Facts, timeline: Timeline, read: Fact) -> set[int]:
+    """HEADs that said *there* while a GET, before ``read`` and with no push between the two, found that it
+    was not: they prove that a registry answered from memory, and nothing else."""
+    failing = [
+        f
+        for f in (*timeline.wrong, *timeline.broken, *timeline.absents)
+        if f.index != read.index and f.before(read) and facts.history.exchanges[f.index].method == "GET"
+    ]
+    return {
+        head.index
+        for head in timeline.presents
+        if by_head(facts, head)
+        and any(
+            not any(
+                w.end_ns > min(head.start_ns, f.start_ns) and w.start_ns < max(head.end_ns, f.end_ns)
+                for w in timeline.writes
+            )
+            for f in failing
+        )
     }
 
 

@@ -120,10 +120,9 @@ def _names(facts: Facts) -> None:
     for name in sorted(manifests):
         algs = {"sha256", symbols.manifest_spec(name).alg}
         facts.manifests.update({symbols.manifest_digest(name, alg): name for alg in algs})
-    asked: set[str] = {str(e.about.get("digest", "")).partition(":")[0] for e in history.exchanges}
     for name in sorted(blobs):
         own = symbols.blob_spec(name).alg
-        for alg in {own, *((asked & {"sha256", "sha512"}) if own != "sha256" else ())}:
+        for alg in {own, "sha256"}:
             facts.blobs.setdefault(symbols.blob_digest(name, alg), name)
 
 
@@ -153,9 +152,13 @@ class _Reader:
 
     def _aliases(self, kind: ObjKind, digest: str) -> Iterator[str]:
         table = self.facts.blobs if kind == "blob" else self.facts.manifests
-        name = table.get(digest)
-        if name is not None:
-            yield from (other for other, its in table.items() if its == name and other != digest)
+        if digest not in table:
+            return
+        same = self.facts.content(kind, digest)
+        for other in table:
+            # Equal bytes under another algorithm, by whichever name.
+            if other != digest and (other == same or self.facts.content(kind, other) == same):
+                yield other
 
     def _fact(self, what: FactKind, kind: ObjKind, digest: str, certain: bool = True, via: str = "") -> None:
         obj = Obj(kind, self.repo, digest)
@@ -376,6 +379,14 @@ class _Reader:
                     symbols = self.facts.symbols
                     for blob in symbols.manifest_spec(name).blobs:
                         self._change("write", "blob", symbols.blob_digest(blob), False, "request")
+        upload = self.about.get("upload")
+        for name in self._sent_to(upload) if isinstance(upload, str) else ():
+            self._change("write", "blob", self.facts.symbols.blob_digest(name), False, "request")
         tag = self.about.get("tag")
         if isinstance(tag, str):
             self._tag("wild", tag, None, optional=True)
+
+    def _sent_to(self, upload: str) -> set[str]:
+        """Blobs of which bytes were sent to a session."""
+        own = (e.about for e in self.facts.history.exchanges if e.about.get("upload") == upload)
+        return {about["blob"] for about in own if isinstance(about.get("blob"), str)}

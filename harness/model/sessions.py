@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.history import FOREVER_NS
+from harness.model.circumstances import READING
 from harness.model.facts import Facts, Seen
 from harness.model.reading import OPENING_CALLS, SESSION_CALLS
 from harness.plan.content import Symbols
@@ -58,7 +59,8 @@ MOVES: dict[tuple[str, Answered], Move] = {
 class State:
     """``low`` … ``high``: the offsets that are possible, both included. ``sound``: everything up to the
     offset is known to be the beginning of ``blob``. ``lost``: a PATCH broke since the last answer that told
-    the offset. ``resumed``: the session went on after one that broke. ``ended_by``: what closed it."""
+    the offset. ``asked``: the status was asked for since. ``resumed``: the session went on after one that
+    broke. ``ended_by``: what closed it."""
 
     life: Life = "open"
     low: int = 0
@@ -67,6 +69,7 @@ class State:
     blob: str | None = None
     lost: bool = False
     resumed: bool = False
+    asked: bool = False
     ended_by: Seen | None = None
 
     @property
@@ -166,10 +169,15 @@ def _sessions(facts: Facts) -> Iterator[Session]:
             if name in opened:
                 yield finish(name)
             opened[name] = seen
-        elif seen.call in SESSION_CALLS and name in opened:
+        elif (seen.call in SESSION_CALLS or _wild(seen)) and name in opened:
             steps.setdefault(name, []).append(seen)
     for name in list(opened):
         yield finish(name)
+
+
+def _wild(seen: Seen) -> bool:
+    """Whether a request of the protocol table may have done anything to a session."""
+    return seen.call == "request" and seen.exchange.method not in READING
 
 
 def _replay(facts: Facts, opened: Seen, all_seen: list[Seen]) -> Iterator[Step]:
@@ -182,6 +190,11 @@ def _replay(facts: Facts, opened: Seen, all_seen: list[Seen]) -> Iterator[Step]:
         if racy:
             state = replace(state, low=0, high=FOREVER_NS, sound=False)
             state = state if state.life == "closed" else replace(state, life="perhaps")
+        if _wild(seen):
+            life: Life = "closed" if state.life == "closed" else "perhaps"
+            state = replace(state, life=life, low=0, high=FOREVER_NS, sound=False, lost=False)
+            last_end, reach = end, max(reach, end)
+            continue
         answered = _answered(seen)
         after = _move(facts, state, seen, answered)
         if racy:
@@ -224,12 +237,13 @@ def _move(facts: Facts, state: State, seen: Seen, answered: Answered) -> State:
     if move.offsets == "sent" and size > 0:
         return _sent(state, seen, size)
     if move.offsets == "some" and size > 0:
-        arrived = min(size, seen.exchange.sent_bytes) if seen.exchange.sent_bytes else size
+        known = seen.exchange.sent_bytes or seen.exchange.error == "cut"
+        arrived = min(size, seen.exchange.sent_bytes) if known else size
         blob = state.blob or about.get("blob")
         sound = state.sound and _continues(state, seen)
-        return replace(state, high=state.high + arrived, lost=True, blob=blob, sound=sound)
+        return replace(state, high=state.high + arrived, lost=True, asked=False, blob=blob, sound=sound)
     if move.offsets == "some":
-        return replace(state, lost=True)
+        return replace(state, lost=True, asked=False)
     if move.offsets == "told":
         return _told(state, seen)
     return state
@@ -248,7 +262,8 @@ def _continues(state: State, seen: Seen) -> bool:
 
 def _sent(state: State, seen: Seen, size: int) -> State:
     about = seen.about
-    sound = state.sound and _continues(state, seen)
+    # Who goes on after a break without asking for the place guesses, and nothing follows from it.
+    sound = state.sound and _continues(state, seen) and (state.asked or not state.lost)
     claim = about.get("claim")
     blob = state.blob or about.get("blob")
     if isinstance(claim, int) and state.allows(claim):
@@ -270,4 +285,4 @@ def _told(state: State, seen: Seen) -> State:
         return replace(state, low=min(offsets), high=max(*offsets, state.high), sound=False)
     # A request that broke may still be at work in the registry: more of it can arrive after this answer.
     high = state.high if state.lost else possible[-1]
-    return replace(state, low=possible[0], high=high)
+    return replace(state, low=possible[0], high=high, asked=True)

@@ -57,10 +57,11 @@ class SilentError(Exception):
 
 @dataclass
 class Shared:
-    """What the lanes of one run share. ``locations``: where each upload session was last seen. ``silent``:
-    how many requests in a row got no answer within their limit."""
+    """What the lanes of one run share. ``locations``: where each upload session was last seen;
+    ``homes``: the repository that it was opened in. ``silent``: how many requests in a row got no answer within their limit."""
 
     locations: dict[str, str] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
     sent: dict[str, Sent] = field(default_factory=dict)
     silent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -69,9 +70,10 @@ class Shared:
         with self._lock:
             self.silent = self.silent + 1 if error in SILENT else 0
 
-    def remember(self, upload: str, location: str) -> None:
+    def remember(self, upload: str, repo: str, location: str) -> None:
         with self._lock:
             self.locations[upload] = location
+            self.homes.setdefault(upload, repo)
 
 
 class Caller:
@@ -138,14 +140,28 @@ class Caller:
         self._learn(exchange)
         return exchange
 
+    def location(self, repo: str, upload: str) -> str | None:
+        """Where to send what is for a session; `None` where it was never opened. For another repository than
+        the session's own, the same place with that repository's name: it must not be served there."""
+        location, home = self.shared.locations.get(upload), self.shared.homes.get(upload)
+        if location is None or home is None or home == repo:
+            return location
+        own, other = (f"/v2/{self.symbols.repo(name)}/" for name in (home, repo))
+        return location.replace(own, other, 1) if own in location else None
+
     def _learn(self, exchange: Exchange) -> None:
         upload = exchange.about.get("upload")
-        if upload is None or exchange.status not in (202, 204) or exchange.method == "DELETE":
+        if (
+            upload is None
+            or exchange.status not in (202, 204)
+            or exchange.method == "DELETE"
+            or "repo" not in exchange.about
+        ):
             return
         location = exchange.header("location")
         if location:
             base = exchange.target if "://" in exchange.target else self.url(exchange.target)
-            self.shared.remember(upload, urljoin(base, location))
+            self.shared.remember(upload, exchange.about["repo"], urljoin(base, location))
 
     # --- blobs ---------------------------------------------------------------------------------------------
 
@@ -221,7 +237,7 @@ class Caller:
     ) -> Exchange | None:
         """PATCH; ``claim`` is the first offset that Content-Range claims, `None` leaves the header out.
         Nothing, where the session was never opened."""
-        location = self.shared.locations.get(upload)
+        location = self.location(repo, upload)
         if location is None:
             return None
         headers = [OCTETS]
@@ -252,7 +268,7 @@ class Caller:
         claim: int | None = None,
     ) -> Exchange | None:
         """PUT that commits a session, with bytes first … first+size-1 of the blob in it where given."""
-        location = self.shared.locations.get(upload)
+        location = self.location(repo, upload)
         if location is None:
             return None
         digest = self.symbols.blob_digest(declared or blob)
@@ -285,7 +301,7 @@ class Caller:
 
     def session(self, method: str, repo: str, upload: str) -> Exchange | None:
         """GET (status) or DELETE (cancel) of a session."""
-        location = self.shared.locations.get(upload)
+        location = self.location(repo, upload)
         if location is None:
             return None
         call = "upload.get" if method == "GET" else "upload.cancel"

@@ -99,6 +99,7 @@ class Journal:
                 error=answer.error,
                 detail=answer.detail,
                 cut=cut,
+                redirects=answer.redirects,
             )
             self._exchanges[index] = exchange
             self._write({"kind": "complete", **_sparse(_completion(exchange))})
@@ -169,7 +170,18 @@ def _begin(
     }
 
 
-_DONE = ("index", "completed_ns", "sent_bytes", "status", "headers", "body", "error", "detail", "cut")
+_DONE = (
+    "index",
+    "completed_ns",
+    "sent_bytes",
+    "status",
+    "headers",
+    "body",
+    "error",
+    "detail",
+    "cut",
+    "redirects",
+)
 
 
 def _completion(exchange: Exchange) -> dict[str, Any]:
@@ -241,6 +253,8 @@ def _answer_fields(record: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: record[name] for name in _DONE if name in record and name != "index"}
     if "headers" in fields:
         fields["headers"] = _pairs(fields["headers"])
+    if "redirects" in fields:
+        fields["redirects"] = tuple(fields["redirects"])
     if isinstance(fields.get("body"), Mapping):
         fields["body"] = Body(**fields["body"])
     return fields

@@ -22,6 +22,10 @@ def tag_list(answer: Answer, known: Known) -> Iterator[Flaw]:
         yield from tag_list_form(answer, name)
 
 
+def _strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def tag_list_form(answer: Answer, name: str) -> Iterator[Flaw]:
     """``{"name": <name>, "tags": [<tag>, …]}``."""
     document = answer.json
@@ -30,7 +34,8 @@ def tag_list_form(answer: Answer, name: str) -> Iterator[Flaw]:
         yield Flaw(66, "form", "must", "a tag list is no JSON object", text)
         return
     tags = document.get("tags")
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+    # An empty list as null is P7's to mention.
+    if document.get("tags", ()) is not None and not _strings(tags):
         title = "the tags of a tag list are no list of strings"
         yield Flaw(66, "tags", "must", title, f"`tags` is {json.dumps(tags)[:100]}")
     if document.get("name") != name:

@@ -125,13 +125,15 @@ class Tale:
         digest = self.symbols.blob_digest(declare or blob)
         size = self.symbols.blob_size_bytes(blob)
         return self.step(
-            "upload.single", "POST", self.path(repo, "blobs/uploads/"), status, repo=repo, blob=blob, digest=digest,
+            "upload.single", "POST", self.path(repo, "blobs/uploads/"), status, repo=repo, blob=blob,
+            digest=digest,
             first=0, size=size, right=declare is None, upload=f"s{len(self.exchanges)}", **more,
         )  # fmt: skip
 
     def mount(self, repo: str, blob: str, source: str, status: int | None = 201, **more: Any) -> Exchange:
         return self.step(
-            "upload.mount", "POST", self.path(repo, "blobs/uploads/"), status, repo=repo, blob=blob, source=source,
+            "upload.mount", "POST", self.path(repo, "blobs/uploads/"), status, repo=repo, blob=blob,
+            source=source,
             digest=self.symbols.blob_digest(blob), upload=f"s{len(self.exchanges)}", **more,
         )  # fmt: skip
 
@@ -221,7 +223,7 @@ class Tale:
         self, repo: str, manifest: str | None = None, status: int | None = 200, *, tag: str | None = None,
         shows: str | None = None, body: Raw = None, method: str = "GET", **more: Any,
     ) -> Exchange:  # fmt: skip
-        """GET (or HEAD) by tag or by digest. ``shows``: the manifest in the body (default: the one asked for)."""
+        """GET (or HEAD) by tag or by digest. ``shows``: the manifest in the body (by default the one asked)."""
         shows = shows or manifest
         headers = dict(more.pop("headers", {}))
         if status == 200 and shows is not None and "error" not in more:
@@ -235,7 +237,8 @@ class Tale:
             headers.pop("Docker-Content-Digest", None)
         path = self.path(repo, f"manifests/{tag or digest}")
         return self.step(
-            f"manifest.{WORDS[method]}", method, path, status, repo=repo, manifest=manifest if tag is None else None,
+            f"manifest.{WORDS[method]}", method, path, status, repo=repo,
+            manifest=manifest if tag is None else None,
             tag=tag, digest=digest, body=body, headers=headers, **more,
         )  # fmt: skip
 
@@ -274,7 +277,8 @@ class Tale:
         more.setdefault("headers", {"Content-Type": OCI_INDEX})
         more.setdefault("page", 1)
         return self.step(
-            "referrers.list", "GET", self.path(repo, f"referrers/{digest}"), status, repo=repo, manifest=subject,
+            "referrers.list", "GET", self.path(repo, f"referrers/{digest}"), status, repo=repo,
+            manifest=subject,
             digest=digest, body=json.dumps(document).encode() if status == 200 else None, **more,
         )  # fmt: skip
 

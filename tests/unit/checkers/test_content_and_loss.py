@@ -33,7 +33,7 @@ def pushed(**promises: object) -> Tale:
     return t
 
 
-# --- P1 ------------------------------------------------------------------------------------------------------
+# --- P1 ---------------------------------------------------------------------------------------------------
 
 
 def wrong_body(t: Tale) -> None:
@@ -134,7 +134,7 @@ def test_a_cut_client_sees_whatever_it_likes() -> None:
     assert not t.findings()
 
 
-# --- P3 ------------------------------------------------------------------------------------------------------
+# --- P3 ---------------------------------------------------------------------------------------------------
 
 
 def test_acknowledged_content_that_is_missing_is_lost() -> None:
@@ -233,7 +233,7 @@ def test_a_mount_that_was_not_made_promises_nothing() -> None:
     assert not t.findings()
 
 
-# --- P5 ------------------------------------------------------------------------------------------------------
+# --- P5 ---------------------------------------------------------------------------------------------------
 
 
 def test_deleted_content_stays_gone() -> None:
@@ -342,7 +342,7 @@ def test_referrers_that_go_with_their_subject_are_no_failure() -> None:
     assert t.all_checks() == {("should", "deletion.too_much")}
 
 
-# --- P8 ------------------------------------------------------------------------------------------------------
+# --- P8 ---------------------------------------------------------------------------------------------------
 
 
 def test_content_of_another_repository_is_not_there() -> None:
@@ -394,7 +394,7 @@ def test_a_manifest_with_a_sha512_digest_may_be_unknown_under_sha256() -> None:
     assert not t.findings()
 
 
-# --- P9 ------------------------------------------------------------------------------------------------------
+# --- P9 ---------------------------------------------------------------------------------------------------
 
 
 def test_pushed_again_it_must_work() -> None:
@@ -431,7 +431,7 @@ def test_a_push_again_that_gets_an_error() -> None:
     assert t.checks() == {"P9 healing.refused"}
 
 
-# --- P2 ------------------------------------------------------------------------------------------------------
+# --- P2 ---------------------------------------------------------------------------------------------------
 
 
 def test_a_collection_keeps_what_a_manifest_names() -> None:
@@ -578,3 +578,69 @@ def test_never_answered_is_for_ever() -> None:
 
 def test_promises_default_to_what_the_history_says() -> None:
     assert Tale(promises=Promises()).history().promises == Promises()
+
+
+# --- what only a HEAD ever said ---------------------------------------------------------------------------
+
+
+def test_a_registry_that_answers_from_memory() -> None:
+    """The descriptor cache of Distribution: HEAD says 200 long after the collector removed the blob."""
+    t = tale()
+    t.push("r1", "b")
+    t.collect()
+    t.head("r1", "b", 200)
+    t.pull("r1", "b", 404)
+    t.restart()
+    t.head("r1", "b", 404)
+    t.pull("r1", "b", 404)
+    assert t.checks() == {"P1 content.head"}
+
+
+def test_a_head_that_a_get_contradicts_proves_nothing() -> None:
+    t = tale()
+    t.push("r1", "b")
+    t.collect()
+    t.head("r1", "b", 200)
+    t.pull("r1", "b", body=b"")
+    t.restart()
+    t.head("r1", "b", 404)
+    assert t.checks() == {"P1 content.empty"}
+
+
+def test_a_head_is_proof_enough_where_nothing_speaks_against_it() -> None:
+    t = tale()
+    t.push("r1", "b", None, error="reset", cut="reset")
+    t.head("r1", "b", 200)
+    t.crash()
+    t.pull("r1", "b", 404)
+    assert t.checks() == {"P3 durability.lost"}
+
+
+def test_the_same_bytes_under_two_names() -> None:
+    blobs = {"zero": BlobSpec(0), "zeros": BlobSpec(0, "sha512")}
+    t = Tale(blobs, MANIFESTS)
+    t.push("r1", "zero")
+    t.push("r1", "zeros")
+    t.head("r1", "zeros", headers={"Docker-Content-Digest": t.symbols.blob_digest("zero")})
+    t.drop("r1", "zeros")
+    t.pull("r1", "zero", 404)
+    assert not t.findings()
+
+
+# --- requests of the protocol table -----------------------------------------------------------------------
+
+
+def test_a_request_of_the_table_may_have_done_anything_to_what_it_names() -> None:
+    t = pushed()
+    t.step("request", "DELETE", "/", 202, repo="r1", manifest="m", tag="t", case="some.case")
+    t.fetch("r1", tag="t", status=404)
+    t.fetch("r1", "m", 404)
+    t.tags("r1", ["made-by-the-case"])
+    assert not t.findings()
+
+
+def test_a_refused_request_of_the_table_did_nothing() -> None:
+    t = pushed()
+    t.step("request", "DELETE", "/", 400, repo="r1", manifest="m", tag="t", case="some.case")
+    t.fetch("r1", "m", 404)
+    assert t.checks() == {"P3 durability.lost"}

@@ -1,7 +1,7 @@
 """Random histories of a registry that does everything right: no checker may find anything.
 
-The registry here is a few dictionaries; every request takes effect at one instant of its interval, in the order
-of the instants. Lanes overlap, clients vanish with and without effect, the registry is killed, restarted and
+The registry here is a few dictionaries; every request takes effect at one instant of its interval, in the
+order of the instants. Lanes overlap, clients vanish with and without effect, the registry is killed, restarted and
 collected.
 """
 
@@ -121,8 +121,8 @@ def random_tale(seed: int) -> Tale:
 
 
 def phase(rng: random.Random, t: Tale, right: Right, start: int) -> int:
-    """Requests in three lanes, each with an instant at which it takes effect; sometimes a collector run beside
-    them, or a kill in the middle."""
+    """Requests in three lanes, each with an instant at which it takes effect; sometimes a collector run
+    beside them, or a kill in the middle."""
     requests: list[tuple[int, tuple[int, int], int]] = []
     for lane in (1, 2, 3):
         clock = start

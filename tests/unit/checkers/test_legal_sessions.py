@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ class Session:
 
     def finish(self) -> None:
         declare = self.rng.choice([None, None, "other"])
-        rest = {}
+        rest: dict[str, Any] = {}
         first = self.offset
         if self.offset < SIZE and self.rng.random() < 0.7:
             rest = {"first": first, "size": SIZE - first, "claim": first}

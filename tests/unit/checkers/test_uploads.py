@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_a_single_post_is_held_to_its_digest() -> None:
     assert t.checks() == {"P6 uploads.wrong_digest_accepted"}
 
 
-def cut(t: Tale, sent: int = 30, **more: object) -> None:
+def cut(t: Tale, sent: int = 30, **more: Any) -> None:
     t.patch("r", "b", 20, 60, None, error="cut", cut="reset", sent=sent, headers={}, **more)
 
 
@@ -233,3 +234,40 @@ def test_a_session_keeps_its_home_whatever_the_plan_calls_it() -> None:
     t.finish("q", "b", path_repo="r")
     t.pull("r", "b")
     assert not t.findings()
+
+
+def test_a_request_of_the_table_leaves_a_session_in_doubt() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 100)
+    t.step("request", "PUT", "/", 400, repo="r", upload="u", case="finish.mismatch")
+    t.status("r", status=404)
+    assert not t.findings()
+    t = opened()
+    t.patch("r", "b", 0, 100)
+    t.step("request", "PUT", "/", 201, repo="r", upload="u", case="some.finish")
+    t.pull("r", "b")
+    assert not t.findings()
+
+
+def test_the_same_request_again_goes_to_the_old_place() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 20)
+    t.patch("r", "b", 0, 20, 404, again=1, headers={})
+    assert not t.findings()
+    t.patch("r", "b", 0, 20, 202, again=1)
+    assert t.checks() == {"P6 uploads.order"}
+
+
+def test_who_guesses_the_place_after_a_cut_learns_nothing() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 20, None, error="cut", cut="reset", sent=20, headers={})
+    t.patch("r", "b", 20, 80, headers={"Range": "0-89"})
+    t.finish("r", "b", 400)
+    assert not t.findings()
+
+
+def test_a_cut_before_the_first_byte_sent_nothing() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 20, None, error="cut", cut="reset", sent=0, headers={})
+    t.patch("r", "b", 20, 80)
+    assert t.checks() == {"P6 uploads.order"}

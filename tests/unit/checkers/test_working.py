@@ -20,7 +20,7 @@ def tale(**promises: object) -> Tale:
     return t
 
 
-# --- P10 -----------------------------------------------------------------------------------------------------
+# --- P10 --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("code", "fails"), [(0, False), (1, True)])
@@ -94,7 +94,7 @@ def test_untagged_manifests_are_garbage_when_asked_for(kept_by: str) -> None:
     assert t.checks() == (set() if kept_by else {"P10 collection.garbage_left"})
 
 
-# --- P11 -----------------------------------------------------------------------------------------------------
+# --- P11 --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_one_story_for_each_kind_of_failure() -> None:
     assert len(t.findings("P11")) == 2
 
 
-# --- the judge -----------------------------------------------------------------------------------------------
+# --- the judge --------------------------------------------------------------------------------------------
 
 
 def test_a_checker_that_fails_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_every_property_has_a_report() -> None:
     assert list(checkers.judge(tale().history())) == [f"P{i}" for i in range(1, 13)]
 
 
-# --- sometimes -----------------------------------------------------------------------------------------------
+# --- sometimes --------------------------------------------------------------------------------------------
 
 
 def test_nothing_happens_in_an_empty_history() -> None:

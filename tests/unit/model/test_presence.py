@@ -18,7 +18,8 @@ THERE = "there"
 
 def random_tale(rng: random.Random, reads: int) -> tuple[Tale, list[TagOp]]:
     """A history about one blob, and the same as operations on a register."""
-    tale, ops = Tale(), []
+    tale = Tale()
+    ops: list[TagOp] = []
     for _ in range(rng.randint(0, 4)):
         start = rng.randint(0, 14)
         span = (start, start + rng.randint(0, 6))

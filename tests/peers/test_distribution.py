@@ -1,0 +1,63 @@
+"""CNCF Distribution 2.8, the oldest acquaintance: its known defects show, by replay and with nothing known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.plan.codec import load
+from harness.run.options import Options
+from harness.run.replay import replay
+from harness.run.trial import Trial, open_trial
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = ROOT / "scenarios"
+pytestmark = pytest.mark.peer("docker-registry")
+
+CERTAIN = sorted(
+    path.relative_to(SCENARIOS).as_posix()
+    for path in SCENARIOS.rglob("*.toml")
+    if 'distribution-2.8' in path.read_text() and "certain" in path.read_text()
+)
+
+
+@pytest.fixture(scope="module")
+def trial() -> Iterator[Trial]:
+    opened = open_trial(Options(target_file="distribution-2.8"))
+    yield opened
+    opened.close()
+
+
+def test_there_are_scenarios_to_replay() -> None:
+    assert len(CERTAIN) >= 6
+
+
+@pytest.mark.parametrize("name", CERTAIN)
+def test_a_certain_scenario_shows_its_finding_each_time(trial: Trial, name: str) -> None:
+    path = SCENARIOS / name
+    scenario = load(path.read_text(), name)
+    for _ in range(5):
+        played = replay(trial, scenario)
+        assert not played.skipped
+        assert played.expected, name
+
+
+def test_a_run_with_nothing_known_in_advance_is_red(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "harness", "--target-file", "distribution-2.8", "--profile", "quick",
+            "--out", str(tmp_path), "-p", "no:cacheprovider", "-q",
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
+    found = json.loads((tmp_path / "findings.json").read_text())
+    red = {f["property"] for f in found["findings"] if f["level"] in ("must", "promise")}
+    assert ran.returncode == 1, ran.stdout[-2000:]
+    assert {"P1", "P6", "P7"} <= red
+    for finding in found["findings"]:
+        assert load(Path(finding["scenario"]).read_text(), finding["scenario"]).expect is not None

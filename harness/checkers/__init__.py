@@ -83,7 +83,13 @@ def judge(history: History) -> dict[str, Report]:
 
 
 def _once(reports: dict[str, Report]) -> None:
-    others = [f for id_, report in reports.items() if id_ != "P11" for f in report.findings if f.red]
+    others = [
+        f
+        for id_, report in reports.items()
+        if id_ != "P11"
+        for f in report.findings
+        if f.red or f.level == "hazard"
+    ]
     found = reports["P11"].findings
     # What the protocol's table found says more than that a request failed.
     special = [finding for finding in found if finding.check == "availability.hostile"]

@@ -28,18 +28,23 @@ def check(history: History) -> Report:
     for loss in losses(facts):
         if loss.read.kind == "wrong":
             continue
-        if loss.blame == "collected":
-            report.findings.append(_collected(facts, loss))
-        elif (
-            loss.proof.via == "accepted"
-            and loss.read.kind == "absent"
-            and loss.blame in ("nothing", "deleted")
-        ):
+        if _from_memory(facts, loss):
             report.findings.append(_incomplete(facts, loss))
+        elif loss.blame == "collected":
+            report.findings.append(_collected(facts, loss))
     report.findings.extend(_tag(facts, t) for t in tag_troubles(facts) if t.blame == "collected")
     report.findings.extend(_referrers(facts))
     report.findings = first_each(report.findings)
     return report
+
+
+def _from_memory(facts: Facts, loss: Loss) -> bool:
+    """Whether all that says that a blob was there is that a manifest with it was accepted, and it may have
+    been gone by then: nothing removed it since, or a collector ran before."""
+    if loss.proof.via != "accepted" or loss.read.kind != "absent":
+        return False
+    ran = any(run.end_ns < loss.proof.start_ns for run in facts.collects)
+    return ran or loss.blame in ("nothing", "deleted")
 
 
 def _tried(facts: Facts) -> int:
@@ -120,7 +125,7 @@ def _incomplete(facts: Facts, loss: Loss) -> Finding:
     return found(
         facts,
         "P2",
-        "promise",
+        cast(Level, collect_level(facts, [r for r in facts.collects if r.start_ns <= loss.read.end_ns])),
         "closure.incomplete",
         "promise: collection",
         "a manifest was accepted although one of its blobs was gone",

@@ -55,7 +55,7 @@ def _failed(facts: Facts, run: Collect) -> Finding | None:
     return found(
         facts,
         "P10",
-        cast(Level, collect_level(facts, [run])),
+        cast(Level, collect_level(facts, [r for r in facts.collects if r.start_ns <= run.start_ns])),
         "collection.failed",
         "promise: collection",
         "a collector run ends with an error",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 
-from harness.checkers.finding import Finding, Report
+from harness.checkers.finding import Finding, Level, Report
 from harness.checkers.witness import Point, at, first_each, found
 from harness.history import History
 from harness.model.facts import Fact, Facts, Obj, Seen, Timeline
+from harness.model.keeping import OFFLINE
 from harness.model.presence import Loss, losses, still_broken
 from harness.model.reading import facts_of, restricted, right
 
+GONE = frozenset({"content.short", "content.empty"})
+"""What bytes look like that were removed under a registry that remembers them."""
 READS = ("blob.get", "blob.head", "manifest.get", "manifest.head")
 
 
@@ -42,10 +45,12 @@ def check(history: History) -> Report:
 
 def _head_only(facts: Facts, loss: Loss) -> Finding:
     subject = facts.subject(loss.obj)
+    runs = [run for run in facts.collects if run.start_ns <= loss.read.end_ns]
+    hazard = facts.history.promises.collection in OFFLINE and any(run.beside for run in runs)
     return found(
         facts,
         "P1",
-        "must",
+        "hazard" if hazard else "must",
         "content.head",
         "row 26",
         f"HEAD finds a {loss.obj.kind} that is not there",
@@ -246,7 +251,17 @@ def _found(facts: Facts, seen: Seen, obj: Obj, check_: str, clause: str, title: 
     timeline = facts.timelines.get(obj)
     story = f"{facts.subject(obj)}: {story}"
     points = [_origin(facts, obj), *_between(facts, timeline, seen), seen.exchange]
-    return found(facts, "P1", "must", check_, clause, title, story, points, facts.subject(obj))
+    level = emptied(facts, timeline, seen) if check_ in GONE else "must"
+    return found(facts, "P1", level, check_, clause, title, story, points, facts.subject(obj))
+
+
+def emptied(facts: Facts, timeline: Timeline | None, seen: Seen) -> Level:
+    """``hazard`` where an offline collector that ran beside other operations may have taken the bytes."""
+    if timeline is None or facts.history.promises.collection not in OFFLINE:
+        return "must"
+    since = max((w.start_ns for w in timeline.writes if w.certain and w.end_ns < seen.start_ns), default=0)
+    runs = facts.collects_in(since, seen.exchange.completed_ns)
+    return "hazard" if any(run.beside for run in runs) else "must"
 
 
 def _between(facts: Facts, timeline: Timeline | None, seen: Seen) -> list[Point]:

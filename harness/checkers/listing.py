@@ -12,6 +12,7 @@ from harness.history import History
 from harness.model.facts import Facts, Seen, TagOp
 from harness.model.lists import Listing, certainly_gone, certainly_there, listings, missed_later
 from harness.model.moves import tag_troubles
+from harness.model.presence import losses
 from harness.model.reading import facts_of
 
 NEXT = re.compile(r'<[^>]+>\s*;(?:.*;)?\s*rel\s*=\s*"?next"?', re.IGNORECASE)
@@ -179,6 +180,8 @@ def _members(facts: Facts, listing: Listing) -> Iterator[Finding]:
                     f"{at(facts, seen)}: {tag}", [*_refused(facts, repo, tag), seen], f"tag {repo}:{tag}",
                 )  # fmt: skip
             continue
+        if _lost(facts, repo, tag, ops):
+            continue  # told as the loss that it is
         gone = certainly_gone(ops, listing.start_ns, listing.end_ns)
         later = missed_later(facts, ops, seen) if gone is None else None
         if gone is not None or later is not None:
@@ -190,6 +193,17 @@ def _members(facts: Facts, listing: Listing) -> Iterator[Finding]:
                 f"{tag} is listed ({at(facts, seen)}) and not there ({at(facts, proof)})",
                 [write, proof, seen], f"tag {repo}:{tag}",
             )  # fmt: skip
+
+
+def _lost(facts: Facts, repo: str, tag: str, ops: list[TagOp]) -> bool:
+    """Whether another property tells why a tag does not resolve."""
+    if any((t.repo, t.tag) == (repo, tag) and t.blame != "moved" for t in tag_troubles(facts)):
+        return True
+    values = {op.value for op in ops if op.kind == "write"}
+    return any(
+        loss.obj.kind == "manifest" and loss.obj.repo == repo and facts.canonical(loss.obj.digest) in values
+        for loss in losses(facts)
+    )
 
 
 def _refused(facts: Facts, repo: str, tag: str) -> list[Point]:

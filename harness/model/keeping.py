@@ -191,7 +191,7 @@ def _possibly_tagged(ops: list[TagOp], value: str, at_ns: int) -> bool:
 
 
 def collect_level(facts: Facts, runs: list[Collect]) -> str:
-    """``hazard`` where every run that can be blamed was an offline collector beside other operations."""
-    if facts.history.promises.collection in OFFLINE and all(run.beside for run in runs):
+    """``hazard`` where a run that can be blamed was an offline collector beside other operations."""
+    if facts.history.promises.collection in OFFLINE and any(run.beside for run in runs):
         return "hazard"
     return "promise"

@@ -224,6 +224,10 @@ def by_head(facts: Facts, fact: Fact) -> bool:
     return fact.kind == "present" and facts.history.exchanges[fact.index].method == "HEAD"
 
 
+def _between(write: Fact, one: Fact, other: Fact) -> bool:
+    return write.end_ns > min(one.start_ns, other.start_ns) and write.start_ns < max(one.end_ns, other.end_ns)
+
+
 def _contradicted(facts: Facts, timeline: Timeline, read: Fact) -> set[int]:
     """HEADs that said *there* while a GET, before ``read`` and with no push between the two, found that it
     was not: they prove that a registry answered from memory, and nothing else."""
@@ -236,13 +240,7 @@ def _contradicted(facts: Facts, timeline: Timeline, read: Fact) -> set[int]:
         head.index
         for head in timeline.presents
         if by_head(facts, head)
-        and any(
-            not any(
-                w.end_ns > min(head.start_ns, f.start_ns) and w.start_ns < max(head.end_ns, f.end_ns)
-                for w in timeline.writes
-            )
-            for f in failing
-        )
+        and any(not any(w.certain and _between(w, head, f) for w in timeline.writes) for f in failing)
     }
 
 

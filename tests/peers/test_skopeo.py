@@ -58,7 +58,7 @@ def skopeo(*args: str) -> None:
 def test_an_image_goes_in_and_comes_back(target: Target, tmp_path: Path) -> None:
     layout(tmp_path / "in", "sea trials ")
     place = f"docker://{target.url.removeprefix('http://')}/team/image:t"
-    skopeo("copy", "--dest-tls-verify=false", f"oci:{tmp_path / 'in'}:t", place)
-    skopeo("copy", "--src-tls-verify=false", place, f"oci:{tmp_path / 'out'}:t")
+    skopeo("copy", "--preserve-digests", "--dest-tls-verify=false", f"oci:{tmp_path / 'in'}:t", place)
+    skopeo("copy", "--preserve-digests", "--src-tls-verify=false", place, f"oci:{tmp_path / 'out'}:t")
     names = {path.name for path in (tmp_path / "in" / "blobs" / "sha256").iterdir()}
     assert names == {path.name for path in (tmp_path / "out" / "blobs" / "sha256").iterdir()}

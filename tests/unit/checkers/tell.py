@@ -223,7 +223,7 @@ class Tale:
         self, repo: str, manifest: str | None = None, status: int | None = 200, *, tag: str | None = None,
         shows: str | None = None, body: Raw = None, method: str = "GET", **more: Any,
     ) -> Exchange:  # fmt: skip
-        """GET (or HEAD) by tag or by digest. ``shows``: the manifest in the body (by default the one asked)."""
+        """GET (or HEAD) by tag or by digest. ``shows``: the manifest in the body (default: the one asked)."""
         shows = shows or manifest
         headers = dict(more.pop("headers", {}))
         if status == 200 and shows is not None and "error" not in more:

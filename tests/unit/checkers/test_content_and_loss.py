@@ -644,3 +644,38 @@ def test_a_refused_request_of_the_table_did_nothing() -> None:
     t.step("request", "DELETE", "/", 400, repo="r1", manifest="m", tag="t", case="some.case")
     t.fetch("r1", "m", 404)
     assert t.checks() == {"P3 durability.lost"}
+
+
+# --- what follows from a hazard is one ----------------------------------------------------------------------
+
+
+def hazardous() -> Tale:
+    t = pushed()
+    t.collect(online=True, op="gc")
+    return t
+
+
+def test_what_a_hazard_took_away_is_a_hazard() -> None:
+    for status, body in ((404, None), (200, b""), (500, None)):
+        t = hazardous()
+        t.pull("r1", "b", status, body)
+        assert {f.level for f in t.findings()} == {"hazard"}, status
+
+
+def test_a_ghost_tag_after_a_hazard_is_told_as_the_loss() -> None:
+    t = hazardous()
+    t.fetch("r1", tag="t", status=404)
+    t.tags("r1", ["t"])
+    assert {(f.level, f.check) for f in t.findings()} == {("hazard", "closure.tag_collected")}
+
+
+def test_a_collection_that_fails_after_a_hazard_is_one() -> None:
+    t = hazardous()
+    t.collect(code=1, op="gc2")
+    assert {(f.level, f.check) for f in t.findings()} == {("hazard", "collection.failed")}
+
+
+def test_other_bytes_are_never_a_mere_hazard() -> None:
+    t = hazardous()
+    t.pull("r1", "b", body=b"other bytes")
+    assert t.all_checks() == {("must", "content.mismatch")}

@@ -1,8 +1,8 @@
 """Random histories of a registry that does everything right: no checker may find anything.
 
 The registry here is a few dictionaries; every request takes effect at one instant of its interval, in the
-order of the instants. Lanes overlap, clients vanish with and without effect, the registry is killed, restarted and
-collected.
+order of the instants. Lanes overlap, clients vanish with and without effect, the registry is killed,
+restarted and collected.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 UNUSABLE = pytest.ExitCode.USAGE_ERROR
 RESULT = pytest.StashKey["Merged"]()
 FAMILY_TESTS = (
-    "content closure durability tags deletion uploads listing isolation healing collection availability protocol"
-).split()
+    *("content", "closure", "durability", "tags", "deletion", "uploads"),
+    *("listing", "isolation", "healing", "collection", "availability", "protocol"),
+)
 WORKER_SEEDS = 1_000_003
 """Workers draw other plans than each other, and the same ones again with the same seed."""
 

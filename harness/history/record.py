@@ -123,8 +123,8 @@ class Control:
     ``collect.start`` (``untagged``, ``online``), ``collect.line`` (``text``), ``collect.end`` (``code``: exit
     status, ``removed``: number of objects it says it removed or ``None``); ``fault.delivered`` and
     ``fault.missed`` (``fault``: cut, hold, kill …; ``why``); ``quiet`` (a quiet point's read-back begins) /
-    ``closing`` (``part``: read, restart, repush); ``limit`` (a wait ran out; ``why``); ``trouble`` (the harness
-    could not do something; ``why``); ``end``.
+    ``closing`` (``part``: read, restart, repush); ``limit`` (a wait ran out; ``why``); ``trouble`` (the
+    harness could not do something; ``why``); ``end``.
     """
 
     what: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.machines.base import COLLECTOR, OPERATOR, PlanMachine, steady, step
 from harness.machines.blobs import has_blob
-from harness.machines.manifests import ManifestRules
+from harness.machines.manifests import ManifestRules, can_index
 from harness.machines.pools import COLLECTOR_LINES
 from harness.plan.content import ManifestSpec
 from harness.plan.operation import Hold
@@ -66,6 +66,19 @@ class CollectionRules(ManifestRules):
             if self.dice.chance(0.5):
                 self.collect_alone()
             self.do("image.pull", repo=repo, manifest=image, race=False, after=(put,))
+
+    @step("collect", steady, few_collections, can_index)
+    def collect_around_an_index(self) -> None:
+        """Children that nothing but an index names: every run of the collector has to keep them."""
+        repo, lane = self.repo(), self.lane()
+        children = []
+        for _ in range(self.dice.number(1, 2)):
+            children.append(self.new_image(repo))
+            self.do("manifest.put", lane, repo=repo, manifest=children[-1], race=False)
+        index = self.draft.new_manifest(ManifestSpec("index", children=tuple(children), docker=self.docker()))
+        self.do("manifest.put", lane, repo=repo, manifest=index, tag=self.tag(), race=False)
+        run = self.do("collect", COLLECTOR, untagged=True if can_untag(self) else None, race=False)
+        self.do("image.pull", lane, repo=repo, manifest=index, race=False, after=(run,))
 
     @step("garbage")
     def garbage(self) -> None:

@@ -83,10 +83,10 @@ FAMILIES: dict[str, Family] = {
             "P2",
             "closure",
             _features(
-                always="images pulls push",
-                often="indexes collect",
+                always="images pulls push collect",
+                often="indexes collect-untagged",
                 sometimes="nested artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
-                " repush collect-online collect-untagged garbage quiet",
+                " repush collect-online garbage quiet",
                 seldom="lonely-index manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
             restart_closing=0.4,

@@ -216,6 +216,8 @@ def _meanwhile(facts: Facts, state: State, start_ns: int, end_ns: int) -> State:
 
 
 def _answered(seen: Seen) -> Answered:
+    if seen.exchange.cut is not None and seen.exchange.outcome == "fail":
+        return "lost"  # whoever stops half-way is refused for what was not sent
     if seen.status == 416:
         return "order"
     if seen.exchange.outcome == "info" or 300 <= seen.status < 400:

@@ -46,8 +46,8 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Hold:
     """The operation stands still at ``place`` (of an exchange) or at the ``nth`` line (of a collector) that
-    matches the regular expression ``line``, until the mark ``until`` is reached: ``"x"`` is the end of operation
-    ``x``, ``"x.held"`` its hold. Exactly one of ``place`` and ``line`` is set."""
+    matches the regular expression ``line``, until the mark ``until`` is reached: ``"x"`` is the end of
+    operation ``x``, ``"x.held"`` its hold. Exactly one of ``place`` and ``line`` is set."""
 
     until: str
     place: Place | None = None

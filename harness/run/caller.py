@@ -48,27 +48,38 @@ class Sent:
 
 SILENT = frozenset({"timeout", "connect-timeout", "unreachable", "dns"})
 """How an exchange ends with a registry that says nothing at all."""
+SENSELESS = frozenset({"garbage", "too-large", "redirects", "short", "closed"})
+"""How it ends with one that says nothing of use."""
 SILENT_MAX = 3
+SENSELESS_MAX = 12
 
 
 class SilentError(Exception):
-    """The registry has not answered several requests in a row: there is no point in asking on."""
+    """The registry has given no answer to many requests in a row: there is no point in asking on."""
 
 
 @dataclass
 class Shared:
     """What the lanes of one run share. ``locations``: where each upload session was last seen;
-    ``homes``: the repository that it was opened in. ``silent``: how many requests in a row got no answer within their limit."""
+    ``homes``: the repository that it was opened in. ``silent`` and ``senseless``: how many requests in a row
+    got no answer within their limit, or none of use."""
 
     locations: dict[str, str] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)
     sent: dict[str, Sent] = field(default_factory=dict)
     silent: int = 0
+    senseless: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def heard(self, error: str | None) -> None:
         with self._lock:
             self.silent = self.silent + 1 if error in SILENT else 0
+            self.senseless = self.senseless + 1 if error in SENSELESS else 0
+
+    def check(self) -> None:
+        """Raises `SilentError` when there is no point in asking on."""
+        if self.silent >= SILENT_MAX or self.senseless >= SENSELESS_MAX:
+            raise SilentError(f"{self.silent or self.senseless} requests in a row got no answer of use")
 
     def remember(self, upload: str, repo: str, location: str) -> None:
         with self._lock:
@@ -123,8 +134,7 @@ class Caller:
         return self.send_request(call, about, request)
 
     def send_request(self, call: str, about: Mapping[str, Any], request: Request) -> Exchange:
-        if self.shared.silent >= SILENT_MAX:
-            raise SilentError(f"{self.shared.silent} requests in a row were not answered")
+        self.shared.check()
         stops = self.stops.stops(request.method, request.body is not None) if self.stops else ()
         size = request.body.size_bytes if request.body is not None else 0
         index = self.journal.invoke(

@@ -35,6 +35,9 @@ SHRINK_SHARE = 4.0
 """Shrinking may take so many times the budget for exploring, all findings together."""
 WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5}
 """How the budget is shared between the families; 1 where nothing is said."""
+PLANS_MIN = 10
+PATIENCE = 2.5
+"""A family that has not run so many plans within its share goes on for so many times its share."""
 UNANSWERED_MAX = 2
 SHRINK_LIMIT_S = 40.0
 """Wall time that one finding may take to be shrunk: a registry that hangs makes every execution slow."""
@@ -105,12 +108,19 @@ class Campaign:
         def spent_s() -> float:
             return time.monotonic() - begun - (self._shrinking_s - shrunk_before)
 
+        plans = 0
+
+        def over() -> bool:
+            return spent_s() >= budget_s * (1.0 if plans >= PLANS_MIN else PATIENCE)
+
         def one(plan: Plan) -> None:
-            if spent_s() >= budget_s:
+            nonlocal plans
+            if over():
                 raise StopDrawing
+            plans += 1
             self._one(plan)
 
-        while spent_s() < budget_s:
+        while not over():
             executed = self.trial.executions
             draw(id_, seed=seed_of(self.options.seed, id_, batch), examples=BATCH, scope=self.scope, run=one)
             batch += 1

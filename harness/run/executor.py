@@ -29,12 +29,15 @@ from harness.targets.base import Target, TargetError
 from harness.wire import Client
 
 OPERATOR: Lane = "operator"
+BODY_BYTES_SPARE = 32 << 20
+"""An answer may be so much larger than twice the plan's largest blob; what goes on after that is endless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long a run may take. ``mark_s``: an operation waits so long for those before it; ``hold_s``: a
-    hold; ``pause_s``: a registry stays paused; ``plan_s``: all lanes together; ``closing_s``: the closing part."""
+    hold; ``pause_s``: a registry stays paused; ``plan_s``: all lanes together; ``closing_s``: reading
+    back at a quiet point."""
 
     mark_s: float = 40.0
     hold_s: float = 20.0
@@ -44,13 +47,14 @@ class Limits:
 
 
 class Executor:
-    """Runs plans one at a time. ``clients`` makes a new wire client for a lane."""
+    """Runs plans one at a time. ``clients`` makes a new wire client for a lane, given how many
+    bytes the body of an answer may have."""
 
     def __init__(
         self,
         target: Target,
         abilities: Abilities,
-        clients: Callable[[], Client],
+        clients: Callable[[int], Client],
         *,
         namespace: str,
         promises: Promises | None = None,
@@ -84,6 +88,8 @@ class _Run:
         self.target, self.limits = executor.target, executor.limits
         self.marks, self.shared = Marks(), Shared()
         self.clients: list[Client] = []
+        largest = max((names.blob_size_bytes(name) for name in names.blobs), default=0)
+        self.body_bytes_max = 2 * largest + BODY_BYTES_SPARE
         self.cut_short = False
 
     # --- lanes ---------------------------------------------------------------------------------------------
@@ -139,7 +145,7 @@ class _Run:
             self.marks.reach(f"{op.id}.held", op.id)
 
     def _client(self) -> Client:
-        client = self.executor.clients()
+        client = self.executor.clients(self.body_bytes_max)
         self.clients.append(client)
         return client
 

@@ -43,7 +43,7 @@ class Trial:
     promises: Promises
     abilities: Abilities
     reasons: Mapping[str, str]
-    clients: Callable[[], Client]
+    clients: Callable[[int], Client]
     executions: int = 0
     _nonce: str = field(default_factory=lambda: os.urandom(6).hex())
     _since_fresh: int = 0
@@ -108,7 +108,7 @@ def open_trial(options: Options) -> Trial:
         if options.spec is not None:
             promises = replace(promises, spec=options.spec)
         clients = _clients(options, target)
-        probed = probe(target.url, clients, options.namespace)
+        probed = probe(target.url, lambda: clients(PROBE_BODY_BYTES), options.namespace)
         abilities = Abilities(probed.supports, target.controls)
         if promises.collection == "none" and "collect" in target.controls:
             promises = replace(promises, collection="offline")
@@ -148,13 +148,17 @@ WIRE_LIMITS = Limits(connect_s=5.0, answer_s=10.0, exchange_s=60.0)
 """A registry that is silent for ten seconds hangs, as far as a client is concerned."""
 
 
-def _clients(options: Options, target: Target) -> Callable[[], Client]:
+PROBE_BODY_BYTES = 8 << 20
+
+
+def _clients(options: Options, target: Target) -> Callable[[int], Client]:
     credentials, tls = _credentials(options), _tls(options)
     authenticator = Authenticator(credentials) if credentials else None
 
-    def make() -> Client:
+    def make(body_bytes_max: int) -> Client:
+        limits = replace(WIRE_LIMITS, body_bytes=body_bytes_max)
         return Client(
-            target.url, credentials=credentials, tls=tls, authenticator=authenticator, limits=WIRE_LIMITS
+            target.url, credentials=credentials, tls=tls, authenticator=authenticator, limits=limits
         )
 
     return make

@@ -1,4 +1,4 @@
-"""CNCF Distribution 2.8, the oldest acquaintance: its known defects show, by replay and with nothing known."""
+"""CNCF Distribution 2.8: its known defects show, by replay and with nothing known in advance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.peer("docker-registry")
 CERTAIN = sorted(
     path.relative_to(SCENARIOS).as_posix()
     for path in SCENARIOS.rglob("*.toml")
-    if 'distribution-2.8' in path.read_text() and "certain" in path.read_text()
+    if "distribution-2.8" in path.read_text() and "certain" in path.read_text()
 )
 
 
@@ -50,8 +50,8 @@ def test_a_certain_scenario_shows_its_finding_each_time(trial: Trial, name: str)
 def test_a_run_with_nothing_known_in_advance_is_red(tmp_path: Path) -> None:
     ran = subprocess.run(
         [
-            sys.executable, "-m", "pytest", "harness", "--target-file", "distribution-2.8", "--profile", "quick",
-            "--out", str(tmp_path), "-p", "no:cacheprovider", "-q",
+            sys.executable, "-m", "pytest", "harness", "--target-file", "distribution-2.8",
+            "--profile", "quick", "--out", str(tmp_path), "-p", "no:cacheprovider", "-q",
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=400,
     )  # fmt: skip

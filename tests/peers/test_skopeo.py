@@ -45,7 +45,10 @@ def layout(folder: Path, text: str) -> None:
         "layers": [put(layer, "application/vnd.oci.image.layer.v1.tar")],
     }
     top = put(json.dumps(manifest).encode(), str(manifest["mediaType"]))
-    index = {"schemaVersion": 2, "manifests": [{**top, "annotations": {"org.opencontainers.image.ref.name": "t"}}]}
+    index = {
+        "schemaVersion": 2,
+        "manifests": [{**top, "annotations": {"org.opencontainers.image.ref.name": "t"}}],
+    }
     (folder / "index.json").write_text(json.dumps(index))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 

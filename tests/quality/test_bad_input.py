@@ -75,7 +75,10 @@ def test_something_that_is_no_registry_is_named(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("seatrial = 1\ntitle = [", ":2"),
-        ('seatrial = 1\ntitle = "x"\n[ops]\na = { lane = 1, do = "blob.pusj", repo = "r", blob = "b" }\n', ":4"),
+        (
+            'seatrial = 1\ntitle = "x"\n[ops]\na = { lane = 1, do = "blob.pusj", repo = "r", blob = "b" }\n',
+            ":4",
+        ),
         ('seatrial = 1\ntitle = "x"\n[ops]\na = { lane = 1, do = "blob.push", repo = "r" }\n', ":4"),
     ],
 )
@@ -91,7 +94,7 @@ def test_a_malformed_scenario_is_named_with_its_line(text: str, words: str, tmp_
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('seatrial = 1\n[serve]\ncommand = [x]\n', ":3"),
+        ("seatrial = 1\n[serve]\ncommand = [x]\n", ":3"),
         ('seatrial = 1\n[serve]\ncomand = ["x"]\n', "command"),
         ('seatrial = 1\n[serve]\ncommand = ["no-such-program-here"]\n', "no-such-program-here"),
     ],

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def drawn(seed: int, hash_seed: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", "plans", "--family", "P6", "--seed", str(seed), "--count", "15"],
+        [sys.executable, "-m", "harness.cli", "plans", "--family", "P6", "--seed", str(seed),
+         "--count", "15"],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
     ).stdout  # fmt: skip

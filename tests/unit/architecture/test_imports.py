@@ -9,8 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 IO = frozenset(
-    "asyncio concurrent ctypes docker fcntl h11 httpx multiprocessing os pathlib select selectors shutil"
-    " signal socket ssl subprocess tempfile threading time toxiproxy urllib3 uvicorn".split()
+    {
+        *("asyncio", "concurrent", "ctypes", "docker", "fcntl", "h11", "httpx", "multiprocessing", "os"),
+        *("pathlib", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile"),
+        *("threading", "time", "toxiproxy", "urllib3", "uvicorn"),
+    }
 )
 PURE = ("plan", "history", "model", "machines", "checkers", "shrink")
 MAY_IMPORT: dict[str, frozenset[str]] = {

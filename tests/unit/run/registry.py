@@ -1,4 +1,4 @@
-"""A registry of forty lines for the executor's tests: it keeps what it is given, in memory, in one process."""
+"""A small registry for the executor's tests: it keeps what it is given, in memory, in this process."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,6 @@ from harness.run.executor import Executor, Limits
 from harness.run.journal import JournalError, read
 from harness.wire import Client
 from tests.unit.run.registry import MemoryTarget
-
 
 SALTS = itertools.count()
 
@@ -31,15 +31,19 @@ def target() -> Iterator[MemoryTarget]:
 def run(target: MemoryTarget, *ops: Operation, path: Path | None = None, **limits: float) -> History:
     plan = Plan(ops, {"b": BlobSpec(5000), "c": BlobSpec(100)}, {"m": ManifestSpec(layers=("c",))}).check()
     executor = Executor(
-        target, Abilities(controls=target.controls), lambda: Client(target.url), namespace="t",
+        target,
+        Abilities(controls=target.controls),
+        lambda _: Client(target.url),
+        namespace="t",
         limits=Limits(**limits),
     )
     return executor.run(plan, f"salt{next(SALTS)}", path=path)
 
 
-def op(id_: str, lane: int | str, do: str, **more: object) -> Operation:
+def op(id_: str, lane: int | str, do: str, **more: Any) -> Operation:
     fields = {name: more.pop(name) for name in ("after", "hold", "cut") if name in more}
-    return Operation(id_, lane, do, {"repo": "r", **more} if do not in ("collect", "quiet") else more, **fields)  # type: ignore[arg-type]
+    args = more if do in ("collect", "quiet") else {"repo": "r", **more}
+    return Operation(id_, lane, do, args, **fields)
 
 
 def times(history: History, op_id: str) -> tuple[int, int]:
@@ -54,9 +58,7 @@ def test_operations_of_one_lane_run_one_after_the_other(target: MemoryTarget) ->
 
 
 def test_an_edge_orders_lanes(target: MemoryTarget) -> None:
-    history = run(
-        target, op("p", 1, "blob.push", blob="b"), op("g", 2, "blob.pull", blob="b", after=("p",))
-    )
+    history = run(target, op("p", 1, "blob.push", blob="b"), op("g", 2, "blob.pull", blob="b", after=("p",)))
     assert times(history, "p")[1] <= times(history, "g")[0]
 
 
@@ -66,7 +68,9 @@ def test_a_hold_lets_another_lane_in(target: MemoryTarget) -> None:
         op("p", 1, "blob.push", blob="b", hold=Hold("g", Place("put", 1, "body", 2500))),
         op("g", 2, "blob.head", blob="b", after=("p.held",)),
     )
-    held, let_go = (next(c.at_ns for c in history.controls if c.what == w) for w in ("op.held", "op.released"))
+    held, let_go = (
+        next(c.at_ns for c in history.controls if c.what == w) for w in ("op.held", "op.released")
+    )
     begin, end = times(history, "g")
     assert held <= begin <= end <= let_go
     assert history.by_op["g"][0].status == 404
@@ -117,12 +121,17 @@ def test_a_quiet_point_reads_back_what_was_touched(target: MemoryTarget) -> None
         op("quiet", "operator", "quiet"),
     )
     calls = {(e.call, "tag" in e.about) for e in history.by_op["quiet"]}
-    assert {("blob.get", False), ("blob.head", False), ("manifest.get", False), ("manifest.get", True)} <= calls
+    assert {
+        ("blob.get", False),
+        ("blob.head", False),
+        ("manifest.get", False),
+        ("manifest.get", True),
+    } <= calls
 
 
 def test_each_execution_has_bytes_and_names_of_its_own(target: MemoryTarget) -> None:
     plan = Plan((op("p", 1, "blob.push", blob="c"),), {"c": BlobSpec(100)})
-    executor = Executor(target, Abilities(), lambda: Client(target.url), namespace="t")
+    executor = Executor(target, Abilities(), lambda _: Client(target.url), namespace="t")
     one, two = executor.run(plan, "one"), executor.run(plan, "two")
     assert one.symbols.blob_digest("c") != two.symbols.blob_digest("c")
     assert not {e.target for e in one.calls("blob.get")} & {e.target for e in two.calls("blob.get")}
@@ -151,5 +160,5 @@ def test_a_history_that_was_cut_off_can_be_read(target: MemoryTarget, tmp_path: 
 def test_a_file_that_is_no_history_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl"
     path.write_text('{"kind": "invoke"}\nnonsense\n{"kind": "end"}\n')
-    with pytest.raises(JournalError, match="^[^\n]*$"):
+    with pytest.raises(JournalError, match=r"^[^\n]*$"):
         read(path)

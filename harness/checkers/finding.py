@@ -36,9 +36,9 @@ class Finding:
     subject: str = ""
 
     @builtins.property
-    def signature(self) -> tuple[str, str, str]:
+    def signature(self) -> tuple[str, str, str, str]:
         """What tells this finding from others before it is shrunk."""
-        return (self.property, self.clause, self.check)
+        return (self.property, self.clause, self.check, self.title)
 
     @builtins.property
     def red(self) -> bool:

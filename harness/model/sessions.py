@@ -239,7 +239,7 @@ def _move(facts: Facts, state: State, seen: Seen, answered: Answered) -> State:
     if move.offsets == "sent" and size > 0:
         return _sent(state, seen, size)
     if move.offsets == "some" and size > 0:
-        known = seen.exchange.sent_bytes or seen.exchange.error == "cut"
+        known = seen.exchange.sent_bytes or seen.exchange.cut is not None
         arrived = min(size, seen.exchange.sent_bytes) if known else size
         blob = state.blob or about.get("blob")
         sound = state.sound and _continues(state, seen)

@@ -222,7 +222,7 @@ def _unfounded(facts: Facts, timeline: Timeline) -> set[int]:
 def by_head(facts: Facts, fact: Fact) -> bool:
     """Whether an object was only seen by HEAD, or by an empty body: both can be answered from memory."""
     exchange = facts.history.exchanges[fact.index]
-    empty = exchange.body is not None and exchange.body.size_bytes == 0
+    empty = exchange.method == "GET" and exchange.body is not None and exchange.body.size_bytes == 0
     return fact.kind == "present" and (exchange.method == "HEAD" or empty)
 
 

@@ -231,7 +231,10 @@ def _move(facts: Facts, state: State, seen: Seen, answered: Answered) -> State:
     size = about.get("size", 0) if isinstance(about.get("size", 0), int) else 0
     life = state.life if move.life is None or (state.life == "closed") else move.life
     if answered == "lost" and seen.call == "upload.patch" and life == "open":
-        kept = facts.history.promises.resume and seen.exchange.cut is not None
+        promises = facts.history.promises
+        killed = bool(facts.outages_in(seen.start_ns, seen.exchange.completed_ns))
+        survives = promises.sessions_survive_restart and promises.durable
+        kept = promises.resume and (seen.exchange.cut is not None or (killed and survives))
         life = "open" if kept else "perhaps"
     if move.life == "closed":
         state = replace(state, ended_by=state.ended_by or seen)

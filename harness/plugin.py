@@ -245,13 +245,18 @@ def try_property(campaign: Campaign, id_: str, subtests: pytest.Subtests) -> Non
     """The body of each test of `pytest harness`: spend the family's budget, report each finding by itself."""
     from harness.report.terminal import progress_line
     from harness.report.words import explain
+    from harness.run.journal import read
 
     found = campaign.family(id_)
     campaign.progress(progress_line(campaign.result_of(id_)))
     for one in found:
         if one.finding.red and not one.known:
             with subtests.test(msg=one.id):
-                pytest.fail(explain(one, campaign.target_option), pytrace=False)
+                history = read(Path(one.history)) if one.history else None
+                if history is not None and history.plan.digest != one.plan.digest:
+                    history = None
+                text = explain(one, campaign.target_option, history=history)
+                pytest.fail(text + campaign.keeper.hints(one.id), pytrace=False)
 
 
 # --- scenario files ---------------------------------------------------------------------------------

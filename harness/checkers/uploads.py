@@ -147,7 +147,8 @@ class _Judge:
                 "a chunk out of order is refused with another status than 416",
                 f"Content-Range began at {step.claim}",
             )  # fmt: skip
-        in_order = before.exact and step.claim == before.low and step.size > 0
+        # A PATCH that broke may still be at work in the registry, which then refuses a second one.
+        in_order = before.exact and step.claim == before.low and step.size > 0 and not before.lost
         small = step.size < self.session.least_chunk_bytes
         if in_order and step.answered == "order" and not small and self._fit(step):
             yield self._found(

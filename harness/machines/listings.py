@@ -31,6 +31,8 @@ class ListingRules(TagRules):
             tags = tags[10:]
         for tag in tags[:9]:
             self.do("manifest.put", lane, repo=repo, manifest=image, tag=tag)
+        if "pages" in self.features:
+            self.do("tags.list", lane, repo=repo, n=dice.number(1, 3), pages=True, race=False)
 
     @step("tag-lists")
     def list_tags(self) -> None:

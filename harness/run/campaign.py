@@ -21,6 +21,7 @@ from harness.plan.codec import Expect, Scenario, dump, needs_of
 from harness.plan.plan import Plan
 from harness.report.findings_json import Known, kinds
 from harness.report.result import FoundFinding, PropertyResult, RunResult, Status
+from harness.report.transcript import transcript
 from harness.run.keep import Keeper
 from harness.run.options import Options
 from harness.run.steering import Steering
@@ -35,12 +36,14 @@ SHRINK_SHARE = 4.0
 """Shrinking may take so many times the budget for exploring, all findings together."""
 WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5}
 """How the budget is shared between the families; 1 where nothing is said."""
+RECORD_TRIES = 3
 PLANS_MIN = 10
 PATIENCE = 2.5
 """A family that has not run so many plans within its share goes on for so many times its share."""
 UNANSWERED_MAX = 2
-SHRINK_LIMIT_S = 40.0
-"""Wall time that one finding may take to be shrunk: a registry that hangs makes every execution slow."""
+SHRINK_LIMIT_SHARE = 0.7
+"""How long shrinking one finding may take, as a share of the budget for exploring: a registry that hangs
+makes every execution slow."""
 LOUD = frozenset({"must", "promise", "hazard"})
 QUIET_EXECUTIONS = 8
 
@@ -209,7 +212,7 @@ class Campaign:
             confirmations=limits.confirm if loud else 2,
         )
         self.progress(f"{finding.property}  found: {finding.title}; shrinking {len(plan)} operations")
-        deadline = begun + SHRINK_LIMIT_S
+        deadline = begun + limits.budget_s * SHRINK_LIMIT_SHARE
 
         def attempt(candidate: Plan) -> list[Finding]:
             late = time.monotonic() > deadline or self.over is not None
@@ -225,6 +228,7 @@ class Campaign:
             self.found[id_] = replace(self.found[id_], count=self.found[id_].count + 1)
             return
         scenario = self._save(id_, shrunk)
+        history = self._record(id_, shrunk) or history
         self.found[id_] = FoundFinding(
             id_,
             final,
@@ -241,6 +245,19 @@ class Campaign:
             f"{final.property}  {id_}: {len(shrunk.plan)} operations,"
             f" {shrunk.executions} executions, replays {shrunk.rate[0]} of {shrunk.rate[1]}"
         )
+
+    def _record(self, id_: str, shrunk: Shrunk) -> Path | None:
+        """Run the shrunk plan once more, and keep its history and its requests where it shows the finding."""
+        if self.over is not None or not shrunk.rate[0]:
+            return None
+        for _ in range(RECORD_TRIES):
+            history = self.trial.run(shrunk.plan, path=self.keeper.current())
+            findings = [f for report in self.trial.judge(history).values() for f in report.findings]
+            same = next((f for f in findings if f.signature == shrunk.finding.signature), None)
+            if same is not None:
+                self.keeper.transcribe(id_, transcript(history, only=same.exchanges))
+                return self.keeper.keep(history, id_)
+        return None
 
     def _save(self, id_: str, shrunk: Shrunk) -> Path:
         finding = shrunk.finding

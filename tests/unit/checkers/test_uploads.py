@@ -271,3 +271,26 @@ def test_a_cut_before_the_first_byte_sent_nothing() -> None:
     t.patch("r", "b", 0, 20, None, error="cut", cut="reset", sent=0, headers={})
     t.patch("r", "b", 20, 80)
     assert t.checks() == {"P6 uploads.order"}
+
+
+def test_a_session_may_be_busy_with_a_request_that_broke() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 20, None, error="cut", cut="close", sent=20, headers={})
+    t.status("r", "0-19")
+    t.patch("r", "b", 20, 80, 416)
+    assert "P6 uploads.in_order_refused" not in t.checks()
+
+
+def test_what_a_client_did_not_send_may_be_refused() -> None:
+    t = opened()
+    t.finish("r", "b", 400, first=0, size=100, cut="half", sent=0)
+    assert not t.checks("P6")
+
+
+def test_a_patch_that_a_kill_broke_can_be_resumed_where_sessions_survive() -> None:
+    t = opened(sessions_survive_restart=True)
+    t.kill()
+    t.patch("r", "b", 0, 20, None, error="closed", sent=20, headers={})
+    t.started()
+    t.status("r", status=404)
+    assert "P6 uploads.not_resumable" in t.checks()

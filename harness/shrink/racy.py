@@ -122,9 +122,9 @@ class Search:
         return all(self.once(plan) is not None for _ in range(hits))
 
     def _keeps_order(self, candidate: Plan) -> bool:
-        """Whether a hit of the candidate can be trusted: always, unless the plan's certainty comes from edges
-        and holds (``sure``) and the candidate has not all the order that was there."""
-        if not self.sure:
+        """Whether one hit of the candidate is enough: not where the plan fails each time, by its edges and
+        holds perhaps, and the candidate has not all the order that was there."""
+        if self.racy and not self.sure:
             return True
         if [op.hold for op in candidate if op.hold] != [op.hold for op in self.plan if op.hold]:
             return False

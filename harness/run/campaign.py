@@ -121,7 +121,7 @@ class Campaign:
             if over():
                 raise StopDrawing
             plans += 1
-            self._one(plan)
+            self.try_plan(plan)
 
         while not over():
             executed = self.trial.executions
@@ -132,7 +132,8 @@ class Campaign:
         self.tallies[id_].elapsed_s += time.monotonic() - begun
         return [found for key, found in self.found.items() if key not in before]
 
-    def _one(self, plan: Plan) -> None:
+    def try_plan(self, plan: Plan) -> None:
+        """Run one plan, judge it, and look into what is new."""
         if self.over is not None:
             raise StopDrawing
         self.digests.append(plan.digest)

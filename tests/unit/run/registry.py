@@ -28,8 +28,18 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        found = b""
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return found
+
     def serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
         store = self.server.store
@@ -41,18 +51,21 @@ class Handler(BaseHTTPRequestHandler):
                 store[f"{parts.path.rpartition('/')[0]}/{digest(body)}".replace("/manifests", "")] = body
                 self.answer(201, Location=self.path)
             elif key in store:
-                self.answer(200, store[key])
+                whole = store[key]
+                self.answer(200, whole[: max(0, len(whole) - self.server.short_bytes)])
             else:
                 self.answer(404)
         elif self.command == "POST":
             number = str(len(self.server.uploads))
             self.server.uploads[number] = b""
             self.answer(202, Location=f"{parts.path}{number}")
+        elif upload[2] not in self.server.uploads:
+            self.answer(404)
         else:
             number = upload[2]
             self.server.uploads[number] += body
             data = self.server.uploads[number]
-            if self.command == "PUT":
+            if self.command == "PUT" and "digest" in query:
                 store[f"/v2/{upload[1]}/{query['digest'][0]}"] = data
                 self.answer(201, Location=f"/v2/{upload[1]}/blobs/{query['digest'][0]}")
             else:
@@ -73,6 +86,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.store: dict[str, bytes] = {}
         self.uploads: dict[str, bytes] = {}
+        self.short_bytes = 0
 
 
 class MemoryTarget:

@@ -311,6 +311,9 @@ class Campaign:
         elif missed or tally.unknown:
             status = "inconclusive"
         reasons += [f"never happened: {SOMETIMES[name].words}" for name in missed]
+        here = [found.finding for found in self.found.values() if found.finding.property == id_]
+        if hazards := sum(finding.level == "hazard" for finding in here):
+            reasons.append(f"{hazards} hazards when an offline collector runs beside pushes: see below")
         reasons += [f"undecided {n} times: {why}" for why, n in tally.unknown.most_common(3)]
         return PropertyResult(
             id_,

@@ -19,11 +19,12 @@ from harness.history import Abilities, History, Promises
 from harness.plan.content import Symbols
 from harness.plan.operation import Lane, Operation
 from harness.plan.plan import Plan, is_barrier, symbols
-from harness.run.caller import Caller, Shared, SilentError
+from harness.run.caller import Caller
 from harness.run.journal import Journal
 from harness.run.marks import Marks
 from harness.run.operations import CLIENT_OPERATIONS, Job
 from harness.run.readback import Touched, push_again, read_back
+from harness.run.shared import Shared, SilentError
 from harness.run.stops import OperationStops
 from harness.targets.base import Target, TargetError
 from harness.wire import Client

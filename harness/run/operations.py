@@ -14,7 +14,8 @@ from typing import Any
 from harness.history import Abilities, Exchange
 from harness.plan.content import Symbols
 from harness.plan.operation import Operation
-from harness.run.caller import Caller, Shared
+from harness.run.caller import Caller
+from harness.run.shared import BytesOf, Shared
 
 RESUMES_MAX = 3
 PAGES_MAX = 60
@@ -257,7 +258,6 @@ def referrers_list(job: Job) -> bool:
 
 def request(job: Job) -> bool:
     from harness.checkers.protocol.cases import CASES, render
-    from harness.run.caller import BytesOf
 
     case = CASES[job.op["case"]]
     location = job.shared.locations.get(str(job.op.get("upload", "")))

@@ -287,7 +287,7 @@ class Campaign:
             self.options.profile,
             properties,
             findings,
-            not_tried(self.trial, self.options),
+            self._not_tried(),
             time.monotonic() - self.started,
             1 if red or inconclusive or not ran else 0,
         )
@@ -308,8 +308,10 @@ class Campaign:
             reasons.append("nothing of it could be tried against this target")
         elif red:
             status = "violated"
-        elif missed or tally.unknown:
+        elif missed or tally.unknown or self.over is not None:
             status = "inconclusive"
+        if self.over is not None:
+            reasons.append(self.over)
         reasons += [f"never happened: {SOMETIMES[name].words}" for name in missed]
         here = [found.finding for found in self.found.values() if found.finding.property == id_]
         if hazards := sum(finding.level == "hazard" for finding in here):

@@ -28,7 +28,8 @@ def trials(url: str, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "act", [hostile.garbage, hostile.endless, hostile.close_at_once, hostile.circles, hostile.half]
+    "act",
+    [hostile.garbage, hostile.endless, hostile.close_at_once, hostile.circles, hostile.half, hostile.hang],
 )
 def test_a_run_against_a_hostile_registry_ends_with_an_account(
     act: Callable[..., None], tmp_path: Path

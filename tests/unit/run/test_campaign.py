@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.history import Abilities, Promises
+from harness.machines import StopDrawing
 from harness.plan.codec import load
 from harness.plan.content import BlobSpec
 from harness.plan.operation import Operation
@@ -59,6 +60,20 @@ def test_a_registry_that_loses_a_byte_is_found_out(target: MemoryTarget, tmp_pat
 
 def test_a_run_in_which_nothing_was_tried_is_not_green(target: MemoryTarget, tmp_path: Path) -> None:
     assert campaign(target, tmp_path).result().exit_code == 1
+
+
+def test_a_registry_that_stops_answering_ends_the_campaign(target: MemoryTarget, tmp_path: Path) -> None:
+    run = campaign(target, tmp_path)
+    plan = Plan((Operation("push", 1, "blob.push", {"repo": "r", "blob": "b"}),))
+    run.try_plan(plan)
+    target.close()
+    with pytest.raises(StopDrawing):
+        for size_bytes in range(1, 20):
+            run.try_plan(Plan(plan.operations, {"b": BlobSpec(size_bytes)}))
+    result = run.result()
+    assert result.exit_code == 1
+    assert not any(one.status == "held" for one in result.properties)
+    assert result.not_tried[0][0] == "everything after that"
 
 
 def test_batches_have_seeds_of_their_own() -> None:

@@ -67,9 +67,13 @@ def test_a_registry_that_stops_answering_ends_the_campaign(target: MemoryTarget,
     plan = Plan((Operation("push", 1, "blob.push", {"repo": "r", "blob": "b"}),))
     run.try_plan(plan)
     target.close()
-    with pytest.raises(StopDrawing):
+
+    def try_on() -> None:
         for size_bytes in range(1, 20):
             run.try_plan(Plan(plan.operations, {"b": BlobSpec(size_bytes)}))
+
+    with pytest.raises(StopDrawing):
+        try_on()
     result = run.result()
     assert result.exit_code == 1
     assert not any(one.status == "held" for one in result.properties)

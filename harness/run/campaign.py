@@ -27,6 +27,7 @@ from harness.run.options import Options
 from harness.run.steering import Steering
 from harness.run.trial import Trial
 from harness.shrink import Budget, Shrunk, shrink
+from harness.targets.base import TargetError
 
 BATCH = 25
 """Plans drawn with one Hypothesis seed; a family goes on with the next seed while it has time."""
@@ -138,7 +139,11 @@ class Campaign:
             raise StopDrawing
         self.digests.append(plan.digest)
         plan = self.steering.trim(plan)
-        history = self.trial.run(plan, path=self.keeper.current())
+        try:
+            history = self.trial.run(plan, path=self.keeper.current())
+        except TargetError as error:
+            self._end(str(error))
+            raise StopDrawing from None
         reports = self.trial.judge(history)
         self._count(plan, history, reports)
         self._watch(history)
@@ -170,8 +175,11 @@ class Campaign:
         self._unanswered += 1
         if self._unanswered >= UNANSWERED_MAX:
             last = history.exchanges[-1]
-            self.over = f"{self.trial.target.name} stopped answering ({last.error}: {last.detail})"
-            self.progress(self.over)
+            self._end(f"{self.trial.target.name} stopped answering ({last.error}: {last.detail})")
+
+    def _end(self, why: str) -> None:
+        self.over = why
+        self.progress(why)
 
     def _is_new(self, plan: Plan, finding: Finding) -> bool:
         """Counts it, and says whether it deserves to be shrunk."""
@@ -217,7 +225,13 @@ class Campaign:
 
         def attempt(candidate: Plan) -> list[Finding]:
             late = time.monotonic() > deadline or self.over is not None
-            return [] if late else self.trial.findings(candidate)
+            if late:
+                return []
+            try:
+                return self.trial.findings(candidate)
+            except TargetError as error:
+                self._end(str(error))
+                return []
 
         shrunk = shrink(plan, finding, attempt, budget=budget)
         self._shrinking_s += time.monotonic() - begun

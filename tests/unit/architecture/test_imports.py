@@ -81,3 +81,39 @@ def test_the_reference_and_the_harness_do_not_know_each_other() -> None:
             if any(name.split(".")[0] == other for name in imported(path))
         ]
         assert not guilty
+
+
+STOREYS: dict[str, frozenset[str]] = {
+    "drivers": frozenset(),
+    "registry": frozenset({"drivers"}),
+    "auth": frozenset(),
+    "api": frozenset({"registry", "auth", "drivers"}),
+    "collect": frozenset({"registry", "drivers"}),
+}
+
+
+@pytest.mark.parametrize("storey", sorted(STOREYS))
+def test_the_storeys_of_the_reference(storey: str) -> None:
+    paths = sorted((ROOT / "reference_impl" / storey).rglob("*.py"))
+    assert paths
+    guilty = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in paths
+        for name in imported(path)
+        if name.startswith("reference_impl.")
+        and (other := name.split(".")[1]) in STOREYS
+        and other != storey
+        and other not in STOREYS[storey]
+    }
+    assert not guilty
+
+
+def test_only_the_handlers_know_http() -> None:
+    guilty = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for storey in ("drivers", "registry", "collect")
+        for path in sorted((ROOT / "reference_impl" / storey).rglob("*.py"))
+        for name in imported(path)
+        if name.split(".")[0] in ("starlette", "uvicorn", "http", "httptools")
+    }
+    assert not guilty

@@ -59,7 +59,7 @@ MOVES: dict[tuple[str, Answered], Move] = {
 class State:
     """``low`` … ``high``: the offsets that are possible, both included. ``sound``: everything up to the
     offset is known to be the beginning of ``blob``. ``lost``: a PATCH broke since the last answer that told
-    the offset. ``asked``: the status was asked for since. ``resumed``: the session went on after one that
+    the offset. ``told``: the places that a status told since. ``resumed``: the session went on after one that
     broke. ``ended_by``: what closed it."""
 
     life: Life = "open"
@@ -69,7 +69,7 @@ class State:
     blob: str | None = None
     lost: bool = False
     resumed: bool = False
-    asked: bool = False
+    told: tuple[int, ...] = ()
     ended_by: Seen | None = None
 
     @property
@@ -246,9 +246,9 @@ def _move(facts: Facts, state: State, seen: Seen, answered: Answered) -> State:
         arrived = min(size, seen.exchange.sent_bytes) if known else size
         blob = state.blob or about.get("blob")
         sound = state.sound and _continues(state, seen)
-        return replace(state, high=state.high + arrived, lost=True, asked=False, blob=blob, sound=sound)
+        return replace(state, high=state.high + arrived, lost=True, told=(), blob=blob, sound=sound)
     if move.offsets == "some":
-        return replace(state, lost=True, asked=False)
+        return replace(state, lost=True, told=())
     if move.offsets == "told":
         return _told(state, seen)
     return state
@@ -267,8 +267,9 @@ def _continues(state: State, seen: Seen) -> bool:
 
 def _sent(state: State, seen: Seen, size: int) -> State:
     about = seen.about
-    # Who goes on after a break without asking for the place guesses, and nothing follows from it.
-    sound = state.sound and _continues(state, seen) and (state.asked or not state.lost)
+    # Who goes on after a break elsewhere than a status told guesses, and nothing follows from it.
+    place = about.get("claim", about.get("first"))
+    sound = state.sound and _continues(state, seen) and (not state.lost or place in state.told)
     claim = about.get("claim")
     blob = state.blob or about.get("blob")
     if isinstance(claim, int) and state.allows(claim):
@@ -290,4 +291,4 @@ def _told(state: State, seen: Seen) -> State:
         return replace(state, low=min(offsets), high=max(*offsets, state.high), sound=False)
     # A request that broke may still be at work in the registry: more of it can arrive after this answer.
     high = state.high if state.lost else possible[-1]
-    return replace(state, low=possible[0], high=high, asked=True)
+    return replace(state, low=possible[0], high=high, told=tuple(possible))

@@ -294,3 +294,21 @@ def test_a_patch_that_a_kill_broke_can_be_resumed_where_sessions_survive() -> No
     t.started()
     t.status("r", status=404)
     assert "P6 uploads.not_resumable" in t.checks()
+
+
+def test_who_goes_on_elsewhere_than_the_status_told_proves_nothing() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 64, None, error="cut", cut="close", sent=64, headers={})
+    t.status("r", "0-0")
+    t.patch("r", "b", 32, 68)
+    t.finish("r", "b", 400)
+    assert "P6 uploads.resume_corrupt" not in t.checks()
+
+
+def test_who_goes_on_where_the_status_told_is_owed_the_blob() -> None:
+    t = opened()
+    t.patch("r", "b", 0, 64, None, error="cut", cut="close", sent=64, headers={})
+    t.status("r", "0-31")
+    t.patch("r", "b", 32, 68)
+    t.finish("r", "b", 400)
+    assert "P6 uploads.resume_corrupt" in t.checks()

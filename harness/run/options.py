@@ -27,7 +27,7 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {
     "quick": Profile(20.0, 40, 5),
-    "default": Profile(45.0, 60, 10),
+    "default": Profile(40.0, 60, 10),
     "soak": Profile(600.0, 120, 20),
 }
 SPECS = ("1.0", "1.1", "dev")

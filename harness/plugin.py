@@ -32,7 +32,6 @@ class Merged:
         self.campaign: Campaign | None = None
         self.result: RunResult | None = None
         self.written: Path | None = None
-        self.unusable: str | None = None
         self.from_workers: list[dict[str, Any]] = []
 
 
@@ -159,7 +158,6 @@ def session_campaign(config: pytest.Config) -> Campaign:
     try:
         trial = open_trial(options)
     except (TargetError, OptionError) as error:
-        merged.unusable = str(error)
         pytest.exit(f"seatrial: {error}", returncode=UNUSABLE)
     known = Known.read(Path(options.known)) if options.known else Known()
     merged.campaign = Campaign(trial, options, Keeper(options.out, worker), known, progress=_say(config))

@@ -15,9 +15,9 @@ from harness.history import Exchange
 from harness.plan.content import ALL_MANIFEST_TYPES, Symbols
 from harness.plan.operation import Lane
 from harness.run.journal import Journal
-from harness.run.shared import BlobSource, BytesOf, Sent, Shared
+from harness.run.shared import BlobSource, Sent, Shared
 from harness.run.stops import OperationStops
-from harness.wire import Answer, Client, Request, Source
+from harness.wire import Answer, Client, Request, Source, bytes_source
 
 OCTETS = ("content-type", "application/octet-stream")
 ACCEPT_ALL = ("accept", ", ".join(ALL_MANIFEST_TYPES))
@@ -72,6 +72,7 @@ class Caller:
     def send_request(self, call: str, about: Mapping[str, Any], request: Request) -> Exchange:
         self.shared.check()
         stops = self.stops.stops(request.method, request.body is not None) if self.stops else ()
+        cut_before = self.stops is not None and self.stops.cut_done is not None
         size = request.body.size_bytes if request.body is not None else 0
         index = self.journal.invoke(
             self.op, self.lane, call, about, request.method, request.target, request.headers, size
@@ -79,9 +80,7 @@ class Caller:
         self.shared.sent[self.op] = Sent(call, about, request, index)
         answer: Answer = self.client.send(replace(request, stops=stops) if stops else request)
         self.shared.heard(answer.error)
-        cut = self.stops.cut_done if self.stops and answer.error == "cut" else None
-        if cut is None and self.stops and self.stops.cut_done and stops:
-            cut = self.stops.cut_done
+        cut = self.stops.cut_done if self.stops and not cut_before else None
         exchange = self.journal.complete(index, answer, cut)
         self._learn(exchange)
         return exchange
@@ -311,7 +310,7 @@ class Caller:
             "PUT",
             path,
             headers=(("content-type", self.symbols.media_type(name)),),
-            body=BytesOf(data),
+            body=bytes_source(data),
         )
 
     # --- discovery -----------------------------------------------------------------------------------------

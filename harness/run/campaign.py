@@ -267,8 +267,9 @@ class Campaign:
             return None
         for _ in range(RECORD_TRIES):
             history = self.trial.run(shrunk.plan, path=self.keeper.current())
-            findings = [f for report in self.trial.judge(history).values() for f in report.findings]
-            same = next((f for f in findings if f.signature == shrunk.finding.signature), None)
+            same = next(
+                (f for f in self.trial.found(history) if f.signature == shrunk.finding.signature), None
+            )
             if same is not None:
                 self.keeper.transcribe(id_, transcript(history, only=same.exchanges))
                 return self.keeper.keep(history, id_)

@@ -18,6 +18,7 @@ from harness.history import Abilities, Body, Control, Exchange, History, Promise
 from harness.plan.content import Symbols
 from harness.plan.operation import Lane
 from harness.plan.plan import Plan, plain, symbols, unplain
+from harness.report.transcript import HIDDEN, SECRET_HEADERS
 from harness.wire import Answer
 
 FORMAT = 1
@@ -145,12 +146,9 @@ class Journal:
             os.write(self._fd, (json.dumps(record, default=str) + "\n").encode())
 
 
-SECRET_HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization"})
-
-
 def redact(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """No secret is ever written down."""
-    return tuple((k, "…" if k.lower() in SECRET_HEADERS else v) for k, v in headers)
+    return tuple((k, HIDDEN if k.lower() in SECRET_HEADERS else v) for k, v in headers)
 
 
 def _begin(

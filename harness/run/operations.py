@@ -6,16 +6,17 @@ that is for the checkers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.history import Abilities, Exchange
+from harness.model.sessions import told
 from harness.plan.content import Symbols
 from harness.plan.operation import Operation
 from harness.run.caller import Caller
-from harness.run.shared import BytesOf, Shared
+from harness.run.shared import Shared
+from harness.wire import bytes_source
 
 RESUMES_MAX = 3
 PAGES_MAX = 60
@@ -122,11 +123,10 @@ def next_offset(status: Exchange | None) -> int | None:
     value = status.header("range")
     if value is None:
         return 0
-    match = re.fullmatch(r"(?:bytes=)?0-(\d+)", value.strip())
-    if match is None:
+    offsets = told(value)
+    if offsets is None:
         return 0 if value.strip() in ("0--1", "") else None
-    last = int(match[1])
-    return 0 if last == 0 else last + 1
+    return offsets[0]
 
 
 def blob_mount(job: Job) -> bool:
@@ -263,7 +263,7 @@ def request(job: Job) -> bool:
     location = job.shared.locations.get(str(job.op.get("upload", "")))
     made = render(case, job.op, job.symbols, location)
     about = dict(job.op.args)
-    body = BytesOf(made.body) if made.body is not None else None
+    body = bytes_source(made.body) if made.body is not None else None
     target = made.target if "://" in made.target else job.call.url(made.target)
     job.call.send(
         "request", about, made.method, target, headers=tuple(made.headers), body=body, raw_target=True

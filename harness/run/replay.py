@@ -41,7 +41,7 @@ def replay(trial: Trial, scenario: Scenario) -> Replayed:
     if why:
         return Replayed((), False, (), why, None)
     history = trial.run(scenario.plan)
-    findings = [f for report in trial.judge(history).values() for f in report.findings]
+    findings = trial.found(history)
     expected = [f for f in findings if matches(scenario, f)]
     shown = [f for f in findings if f.red or f in expected]
     missed = tuple(

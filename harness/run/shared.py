@@ -73,18 +73,3 @@ class Shared:
         with self._lock:
             self.locations[upload] = location
             self.homes.setdefault(upload, repo)
-
-
-@dataclass(frozen=True, slots=True)
-class BytesOf:
-    """Bytes as a request body."""
-
-    data: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.data)
-
-    def chunks(self) -> Iterator[bytes]:
-        if self.data:
-            yield self.data

@@ -69,10 +69,13 @@ class Trial:
     def judge(self, history: History) -> dict[str, Report]:
         return judge(history)
 
+    def found(self, history: History) -> list[Finding]:
+        """All findings in a history, of every property."""
+        return [finding for report in self.judge(history).values() for finding in report.findings]
+
     def findings(self, plan: Plan) -> list[Finding]:
-        """Run and judge once: all findings, of every property."""
-        reports = self.judge(self.run(plan))
-        return [finding for report in reports.values() for finding in report.findings]
+        """Run and judge once."""
+        return self.found(self.run(plan))
 
     def close(self) -> None:
         self.target.close()

@@ -43,7 +43,8 @@ class Exchange:
     ``op`` is the operation's id; the closing part and quiet points use ``closing.N`` and the quiet
     operation's id. ``call`` says what the request means (one of `CALLS`), ``about`` which objects: symbolic
     names (``repo``, ``blob``, ``manifest``, ``tag``, ``upload``, ``source``, ``case``) and facts
-    (``digest``: as asked for; ``first``, ``size``, ``offset``, ``n``, ``last``, ``type``, ``page``).
+    (``digest``: as asked for; ``first``, ``size``, ``offset``, ``n``, ``last``, ``type``, ``page``;
+    ``again``: the index of the exchange whose bytes were sent once more).
     ``outcome``: ``ok`` for a complete 1xx-3xx answer, ``fail`` for a complete 4xx (nothing was changed),
     ``info`` for anything else (nobody knows).
     """
@@ -109,7 +110,6 @@ CALLS: dict[str, str] = {
     "tags.list": "GET a tag list (one page; `page` counts from 1)",
     "referrers.list": "GET referrers (one page)",
     "request": "a request of the protocol table; `case` names it",
-    "again": "the same bytes once more; `of` is the index of the exchange that was repeated",
 }
 
 

@@ -85,9 +85,6 @@ def _read(history: History) -> Facts:
 def _resolve(facts: Facts, exchange: Exchange, homes: dict[str, str]) -> Seen:
     history = facts.history
     call, about = exchange.call, exchange.about
-    if call == "again" and isinstance(about.get("of"), int) and about["of"] < len(history.exchanges):
-        first = history.exchanges[about["of"]]
-        call, about = first.call, {**first.about, **about}
     repo = str(about.get("repo", ""))
     upload = about.get("upload")
     if call in OPENING_CALLS and isinstance(upload, str):

@@ -106,3 +106,22 @@ class Driver(Protocol):
 
     def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> AbstractContextManager[None]:
         """Hold an advisory lock, between threads and processes.  Raises Busy unless ``wait``."""
+
+
+def walk_files(driver: Driver, path: str) -> Iterator[tuple[str, Stat]]:
+    """Every file below ``path`` by way of `Driver.list` and `Driver.stat`, in order of names; what goes away
+    meanwhile is left out."""
+    try:
+        names = driver.list(path)
+    except NotFound:
+        return
+    for name in names:
+        below = f"{path}/{name}"
+        try:
+            found = driver.stat(below)
+        except NotFound:
+            continue
+        if found.is_dir:
+            yield from driver.walk(below)
+        else:
+            yield below, found

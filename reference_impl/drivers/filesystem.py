@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from .base import Busy, NotFound, Stat
+from .base import Busy, NotFound, Stat, walk_files
 
 _KNOWN_FOLDERS_MAX = 65536
 _RENAME_ATTEMPTS = 10
@@ -62,20 +62,7 @@ class FilesystemDriver:
             return sorted(os.listdir(self._full(path)))
 
     def walk(self, path: str) -> Iterator[tuple[str, Stat]]:
-        try:
-            names = self.list(path)
-        except NotFound:
-            return
-        for name in names:
-            below = f"{path}/{name}"
-            try:
-                found = self.stat(below)
-            except NotFound:  # it went away while we walked
-                continue
-            if found.is_dir:
-                yield from self.walk(below)
-            else:
-                yield below, found
+        return walk_files(self, path)
 
     # -- writing ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .base import Busy, DriverError, NotFound, Stat
+from .base import Busy, DriverError, NotFound, Stat, walk_files
 
 
 @dataclass(slots=True)
@@ -66,20 +66,7 @@ class MemoryDriver:
             return sorted(folder.names)
 
     def walk(self, path: str) -> Iterator[tuple[str, Stat]]:
-        try:
-            names = self.list(path)
-        except NotFound:
-            return
-        for name in names:
-            below = f"{path}/{name}"
-            try:
-                found = self.stat(below)
-            except NotFound:
-                continue
-            if found.is_dir:
-                yield from self.walk(below)
-            else:
-                yield below, found
+        return walk_files(self, path)
 
     # -- writing ---------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ KINDS: dict[str, ErrorKind] = {
     "UPLOAD_BUSY": ErrorKind(416, "BLOB_UPLOAD_INVALID", "another request is writing to this upload"),
     # Faults of ours.
     "STORAGE_FULL": ErrorKind(507, "UNKNOWN", "the storage is full"),
+    "STORAGE_UNAVAILABLE": ErrorKind(503, "UNAVAILABLE", "the storage does not answer; try again later"),
     "UNKNOWN": ErrorKind(500, "UNKNOWN", "internal error"),
 }
 

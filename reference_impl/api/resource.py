@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..auth.base import ACTIONS_BY_METHOD, Access, Authorizer, Denied, Unauthorized
+from ..drivers.base import Unavailable
 from ..registry import names
 from ..registry.errors import OutOfOrder, Refusal, SeveralRefusals
 from ..registry.store import Registry
@@ -27,6 +28,7 @@ T = TypeVar("T")
 Handler = Callable[[Request], Coroutine[Any, Any, Response | None]]
 """Answers a request; None if nobody is there any more to be answered."""
 
+RETRY_AFTER_S = 5
 _STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -96,6 +98,8 @@ class Resource:
             return refused([Refusal("UNAUTHORIZED")], headers)
         except Denied:
             return refused([Refusal("DENIED")])
+        except Unavailable:
+            return refused([Refusal("STORAGE_UNAVAILABLE")], {"Retry-After": str(RETRY_AFTER_S)})
         except OSError as error:
             _report(error)
             full = error.errno in _STORAGE_FULL

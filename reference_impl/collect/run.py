@@ -244,17 +244,7 @@ class Collection:
         """Remove what killed writers left behind."""
         if self._policy.dry_run:
             return
-        limit_ns = self._started_ns - int(_SCRATCH_AGE_S * 1e9)
-        try:
-            entries = self._driver.list(layout.SCRATCH)
-        except NotFound:
-            return
-        for entry in entries:
-            try:
-                if self._driver.stat(f"{layout.SCRATCH}/{entry}").mtime_ns < limit_ns:
-                    self._driver.delete(f"{layout.SCRATCH}/{entry}")
-            except NotFound:
-                continue
+        self._driver.clear_leftovers(self._started_ns - int(_SCRATCH_AGE_S * 1e9))
 
 
 def collect(registry: Registry, policy: Policy, emit: Emit) -> Summary:

@@ -20,6 +20,10 @@ class NotFound(DriverError):
     """Nothing is stored under the path."""
 
 
+class Unavailable(DriverError):
+    """The backend does not answer, or cannot just now: nothing is known about the path."""
+
+
 class Busy(DriverError):
     """Someone else holds the lock, and the caller did not want to wait."""
 
@@ -34,7 +38,8 @@ class Stat:
 
 
 class Reader(Protocol):
-    """An opened file; keeps reading the same bytes when the path is replaced meanwhile."""
+    """An opened file.  When the path is replaced or deleted meanwhile, it keeps reading the same
+    bytes or raises DriverError; it never mixes two contents."""
 
     size_bytes: int
 
@@ -60,7 +65,8 @@ class Appender(Protocol):
 
 
 class Driver(Protocol):
-    """Storage with POSIX-like guarantees.  Every method may be called from any thread."""
+    """Storage with POSIX-like guarantees.  Every method may be called from any thread, and may raise
+    OSError or Unavailable; NotFound only if the backend itself said so."""
 
     def read(self, path: str) -> bytes:
         """Return the whole file.  Raises NotFound."""
@@ -103,6 +109,12 @@ class Driver(Protocol):
 
     def remove_empty(self, path: str) -> None:
         """Remove the folder if nothing is in it; otherwise do nothing."""
+
+    def clear_leftovers(self, before_ns: int) -> int:
+        """Remove what killed writers left behind, if untouched since ``before_ns``; returns how many.
+
+        Only what no name leads to: temporary files, abandoned multipart uploads.
+        """
 
     def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> AbstractContextManager[None]:
         """Hold an advisory lock, between threads and processes.  Raises Busy unless ``wait``."""

@@ -148,6 +148,20 @@ class FilesystemDriver:
         with contextlib.suppress(FileNotFoundError):
             self._sync_folder(os.path.dirname(full))
 
+    def clear_leftovers(self, before_ns: int) -> int:
+        cleared = 0
+        try:
+            entries = self.list(self._scratch)
+        except NotFound:
+            return 0
+        for entry in entries:
+            path = f"{self._scratch}/{entry}"
+            with contextlib.suppress(NotFound):
+                if self.stat(path).mtime_ns < before_ns:
+                    self.delete(path)
+                    cleared += 1
+        return cleared
+
     @contextlib.contextmanager
     def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
         full = self._full(path)

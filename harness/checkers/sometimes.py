@@ -59,6 +59,14 @@ def _removed(facts: Facts) -> bool:
         if not any(d.start_ns < run.end_ns for d in timeline.deletes)
         for absent in timeline.absents
         for evidence in timeline.evidence()
+    ) or any(
+        evidence.before(absent)
+        for run in facts.collects
+        if run.own
+        for timeline in facts.timelines.values()
+        if timeline.obj.kind == "blob" and not timeline.deletes
+        for absent in timeline.absents
+        for evidence in timeline.evidence()
     )
 
 
@@ -247,7 +255,7 @@ SOMETIMES: dict[str, Sometimes] = {
     "referrers": Sometimes("P7", "a referrers list had entries", _referrers, ("referrers",)),
     "foreign": Sometimes("P8", "a blob was asked for in a repository that never had it", _foreign),
     "pushed-again": Sometimes("P9", "content was pushed again after it was gone", _again),
-    "collected": Sometimes("P10", "a collection removed something", _removed, ("collect",)),
+    "collected": Sometimes("P10", "a collection removed something", _removed, ("collection",)),
     "together": Sometimes("P11", "two clients wrote at the same time", _together),
 }
 """Name → what must happen in at least one history of a run."""

@@ -16,6 +16,7 @@ class Promises:
     """What a target promises beyond the specification (design, section 2).
 
     ``collection``: ``online`` (safe beside pushes), ``offline`` (safe while nothing writes), ``none``.
+    ``collects_itself``: also at any time, with nobody asking: ``blobs`` only, or ``untagged`` manifests too.
     ``grace_s``: unreferenced content may stay so long. ``hazards``: run an offline collector beside pushes
     anyway and report what breaks as hazards.
     """
@@ -24,6 +25,7 @@ class Promises:
     resume: bool = True
     sessions_survive_restart: bool = False
     collection: str = "none"
+    collects_itself: str = "no"
     grace_s: float = 0.0
     untagged_collected: bool = False
     spec: str = "1.1"

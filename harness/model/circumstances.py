@@ -149,8 +149,9 @@ def collects(history: History) -> tuple[Collect, ...]:
                 close(control.op, control)
     for op in list(opened):
         close(op, None)
-    if history.promises.collection == "online" and not history.abilities.can("collect"):
-        untagged = history.promises.untagged_collected
+    itself = history.promises.collects_itself
+    if history.promises.collection == "online" and (itself != "no" or not history.abilities.can("collect")):
+        untagged = itself == "untagged" or (itself == "no" and history.promises.untagged_collected)
         found.append(Collect("", 0, FOREVER_NS, untagged, True, disturbed=True, own=True))
     return tuple(sorted(found, key=lambda run: run.start_ns))
 

@@ -347,7 +347,11 @@ class Campaign:
         )
 
     def missed_sometimes(self, id_: str) -> list[str]:
-        can = self.trial.abilities.can
+        def can(need: str) -> bool:
+            if need == "collection":
+                return self.trial.promises.collection == "online" or self.trial.abilities.can("collect")
+            return self.trial.abilities.can(need)
+
         return [
             name
             for name, sometimes in SOMETIMES.items()

@@ -123,6 +123,8 @@ def promised(promises: Promises, changes: tuple[str, ...]) -> Promises:
             made[name] = period_s(value, f"--promise {name}") if value != "0" else 0.0
         elif name == "collection":
             made[name] = choose("--promise collection", value, ("online", "offline", "none"))
+        elif name == "collects_itself":
+            made[name] = choose("--promise collects_itself", value, ("no", "blobs", "untagged"))
         elif name == "spec":
             made[name] = choose("--promise spec", value, SPECS)
         else:

@@ -24,12 +24,13 @@ from harness.targets.host import LOOPBACK, Port, WorkFolder, empty, status_of
 from harness.targets.nursery import Nursery, NurseryError
 from harness.targets.process import POLL_S, Child, Process, end, kill, stopped
 from harness.targets.reaper import kill_group
+from harness.targets.service import Service
 
 PORT_TRIES = 5
 LOG_LINES = 40
 LOG_BYTES = 1 << 16
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
-_PLACEHOLDER = re.compile(r"\{(host|port|storage|work|config|python|packages)\}")
+_PLACEHOLDER = re.compile(r"\{(host|port|storage|work|config|python|packages|round|service_port)\}")
 _IN_USE = re.compile(r"address (is )?already in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
 
 
@@ -44,7 +45,7 @@ class CommandTarget:
     def __init__(self, description: Description, promises: Promises | None = None) -> None:
         self._description = description
         self._promises = promises or description.promises
-        if description.collector is None:
+        if description.collector is None and self._promises.collects_itself == "no":
             self._promises = replace(self._promises, collection="none")
         self._lock = threading.RLock()
         self._process: Process | None = None
@@ -53,6 +54,9 @@ class CommandTarget:
         self._port: Port | None = None
         self._collectors: set[int] = set()
         self._nursery: Nursery | None = None
+        self._service: Service | None = None
+        self._service_port: Port | None = None
+        self._round = 0
 
     # --- what it is
 
@@ -115,6 +119,7 @@ class CommandTarget:
             self._folder = WorkFolder(disk=self._description.disk)
             try:
                 self._wipe()
+                self._start_service()
                 self._open_nursery()
                 self._first_start()
             except OSError as error:
@@ -131,6 +136,12 @@ class CommandTarget:
             with suppress(TargetError):
                 self.kill()
             self._close_nursery()
+            if self._service is not None:
+                self._service.close()
+                self._service = None
+            if self._service_port is not None:
+                self._service_port.close()
+                self._service_port = None
             if self._folder is not None:
                 self._folder.close()
                 self._folder = None
@@ -145,6 +156,7 @@ class CommandTarget:
                 self._wipe()
             except OSError as error:
                 raise TargetError(f"{self.name}: the storage folder cannot be emptied: {error}") from None
+            self._write_files()
             self.start()
 
     def running(self) -> bool:
@@ -250,6 +262,7 @@ class CommandTarget:
         return self._work / "registry.log"
 
     def _wipe(self) -> None:
+        self._round += 1
         empty(self.storage)
         for folder in self._description.folders:
             (self.storage / folder).mkdir(parents=True, exist_ok=True)
@@ -258,8 +271,7 @@ class CommandTarget:
         """Start on a free port; on another one when somebody was quicker."""
         for tries_left in reversed(range(PORT_TRIES)):
             self._port = Port()
-            for name, text in self._description.files.items():
-                (self._work / name).write_text(self._fill(text), encoding="utf-8")
+            self._write_files()
             try:
                 self.start()
                 return
@@ -269,6 +281,21 @@ class CommandTarget:
                 self.kill()
                 self._log_file.unlink(missing_ok=True)
                 self._port.close()
+
+    def _write_files(self) -> None:
+        for name, text in self._description.files.items():
+            (self._work / name).write_text(self._fill(text), encoding="utf-8")
+
+    def _start_service(self) -> None:
+        service = self._description.service
+        if service is None:
+            return
+        self._service_port = Port()
+        argv = [self._fill(each) for each in service.command]
+        env = self._environment(service.env)
+        self._find_command(argv, env)
+        self._service = Service(self.name, service, self._service_port.number, self._work / "service.log")
+        self._service.start(argv, env, self._work, Child)
 
     def _launch(self) -> None:
         argv = [self._fill(each) for each in self._description.command]
@@ -333,16 +360,19 @@ class CommandTarget:
             "work": str(self._work),
             "config": str(self._work / next(iter(self._description.files), "")),
             "python": sys.executable,
+            "round": str(self._round),
+            "service_port": "" if self._service_port is None else str(self._service_port.number),
             "packages": str(Path(harness.__file__).parent.parent),
         }
         return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         names = (*_INHERITED, *self._description.inherit)
         env = {name: os.environ[name] for name in names if name in os.environ}
         # A Python collector that does not flush each line would print nothing until its end.
         env |= {"HOME": str(self._work), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        return env | {name: self._fill(value) for name, value in self._description.env.items()}
+        more = self._description.env if more is None else more
+        return env | {name: self._fill(value) for name, value in more.items()}
 
     def _find_command(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         command = argv[0]

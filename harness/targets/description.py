@@ -12,9 +12,11 @@ from typing import Any
 
 from harness.history import Promises
 from harness.targets.base import TargetError
+from harness.targets.service import ServiceCommand
 
 VERSION = 1
 COLLECTION = ("online", "offline", "none")
+COLLECTS_ITSELF = ("no", "blobs", "untagged")
 SPECS = ("1.0", "1.1", "dev")
 
 
@@ -39,10 +41,11 @@ class Description:
 
     Arguments, files and environment values may hold ``{host}``, ``{port}``, ``{storage}`` (its storage
     folder), ``{work}`` (the folder around it), ``{config}`` (the first of ``files``), ``{python}`` (this
-    interpreter) and ``{packages}`` (the folder that seatrial's packages are in). ``files`` are written into
-    the work folder, ``folders`` made in the storage folder, before the start; that folder is on a
-    ``disk`` when asked for, else in memory where there is room. ``inherit`` names environment
-    variables to pass on. ``preload``: modules of a Python server started as
+    interpreter), ``{packages}`` (the folder that seatrial's packages are in), ``{service_port}`` (the free
+    port of ``service``) and ``{round}`` (how often the store was emptied: a prefix for each round in a store
+    that is no folder). ``files`` are written into the work folder, ``folders`` made in the storage folder,
+    before the start; that folder is on a ``disk`` when asked for, else in memory where there is room.
+    ``inherit`` names environment variables to pass on. ``preload``: modules of a Python server started as
     ``{python} -m …``, see `harness.targets.nursery`.
     """
 
@@ -62,6 +65,7 @@ class Description:
     folders: tuple[str, ...] = ()
     disk: bool = False
     collector: CollectorCommand | None = None
+    service: ServiceCommand | None = None
     promises: Promises = field(default_factory=Promises)
 
 
@@ -82,6 +86,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "limit_s": _SECONDS,
         "stop_limit_s": _SECONDS,
     },
+    "service": {"command": _STRINGS, "health": _LINE, "env": _TABLE, "limit_s": _SECONDS},
     "storage": {"folders": _STRINGS, "disk": _SWITCH},
     "collect": {"command": _STRINGS, "untagged": _STRINGS, "removed": _TABLE, "limit_s": _SECONDS},
     "promises": {
@@ -89,6 +94,7 @@ _KEYS: dict[str, dict[str, str]] = {
         "resume": _SWITCH,
         "sessions_survive_restart": _SWITCH,
         "collection": " or ".join(f'"{word}"' for word in COLLECTION),
+        "collects_itself": " or ".join(f'"{word}"' for word in COLLECTS_ITSELF),
         "grace_s": _SECONDS,
         "untagged_collected": _SWITCH,
         "spec": " or ".join(f'"{word}"' for word in SPECS),
@@ -154,6 +160,7 @@ def parse_description(text: str, name: str, source: str) -> Description:
         folders=tuple(tables.get("storage", {}).get("folders", ())),
         disk=bool(tables.get("storage", {}).get("disk", False)),
         collector=None if collect is None else reader.collector(collect),
+        service=reader.service(tables["service"]) if "service" in tables else None,
         promises=Promises(**tables.get("promises", {})),
     )
 
@@ -215,4 +222,14 @@ class _Reader:
             untagged=tuple(table.get("untagged", ())),
             removed=removed,
             limit_s=float(table.get("limit_s", 60.0)),
+        )
+
+    def service(self, table: Mapping[str, Any]) -> ServiceCommand:
+        if not table.get("command"):
+            raise self.wrong("service", "[service] needs `command`")
+        return ServiceCommand(
+            command=tuple(table["command"]),
+            health=table.get("health", "/"),
+            env=table.get("env", {}),
+            limit_s=float(table.get("limit_s", 30.0)),
         )

@@ -11,6 +11,7 @@ from harness.history import Promises
 from harness.targets.base import TargetError
 from harness.targets.description import CollectorCommand, Description, parse_description
 from harness.targets.load import find_description, load_target, names
+from harness.targets.service import ServiceCommand
 
 FULL = """
 seatrial = 1
@@ -43,6 +44,12 @@ collection = "offline"
 grace_s = 1.5
 untagged_collected = true
 spec = "1.0"
+collects_itself = "blobs"
+[service]
+command = ["store", "{service_port}"]
+health = "/up"
+env = { D = "e" }
+limit_s = 2
 """
 
 
@@ -63,7 +70,8 @@ def test_every_key_arrives() -> None:
         files={"config.yml": "x"},
         folders=("f",),
         collector=CollectorCommand(("gc",), ("gc", "-m"), {"blob": re.compile("^gone")}, 7.0),
-        promises=Promises(False, False, True, "offline", 1.5, True, "1.0"),
+        service=ServiceCommand(("store", "{service_port}"), "/up", {"D": "e"}, 2.0),
+        promises=Promises(False, False, True, "offline", "blobs", 1.5, True, "1.0"),
     )
 
 
@@ -88,6 +96,8 @@ def test_little_is_needed() -> None:
         (('"offline"', '"sometimes"'), 'must be "online" or "offline" or "none", not .sometimes'),
         (('"1.0"', '"2.0"'), 'must be "1.0" or "1.1" or "dev", not .2.0'),
         (('command = ["reg", "{config}"]', ""), r"f.toml: \[serve\] needs `command`"),
+        (('command = ["store", "{service_port}"]', ""), r"f.toml:33: \[service\] needs `command`"),
+        (('"blobs"', '"all"'), 'must be "no" or "blobs" or "untagged", not .all'),
         (('command = ["gc"]', ""), r"f.toml:19: \[collect\] needs `command`"),
         (('"^gone"', '"("'), "f.toml:23: `blob` is not a regular expression: missing"),
         (('env = { A = "b" }', "env = { A = 1 }"), "f.toml:10: `env` must be a table of strings"),

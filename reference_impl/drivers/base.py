@@ -6,7 +6,8 @@ validated names only.  A driver knows nothing of what it stores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -104,8 +105,16 @@ class Driver(Protocol):
     def link(self, source: str, target: str) -> None:
         """Give a file a second name, durably, replacing the target.  Raises NotFound."""
 
+    def link_all(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
+        """`link` for each source and target, as cheaply as many at once can be.  Returns the targets,
+        without those whose source is absent; they are durable on return, and may be seen before."""
+
     def delete(self, path: str) -> None:
         """Remove a file, or a folder with all below it, in one visible step.  Raises NotFound."""
+
+    def discard(self, path: str) -> None:
+        """Remove a file that nobody will miss, and its folder if nothing else is in it.  Not durable: a
+        power cut may bring the file back.  Raises NotFound."""
 
     def remove_empty(self, path: str) -> None:
         """Remove the folder if nothing is in it; otherwise do nothing."""
@@ -118,6 +127,16 @@ class Driver(Protocol):
 
     def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> AbstractContextManager[None]:
         """Hold an advisory lock, between threads and processes.  Raises Busy unless ``wait``."""
+
+
+def link_each(driver: Driver, pairs: Iterable[tuple[str, str]]) -> set[str]:
+    """`Driver.link_all` by way of `Driver.link`."""
+    linked = set()
+    for source, target in pairs:
+        with contextlib.suppress(NotFound):
+            driver.link(source, target)
+            linked.add(target)
+    return linked
 
 
 def walk_files(driver: Driver, path: str) -> Iterator[tuple[str, Stat]]:

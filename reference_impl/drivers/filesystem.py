@@ -14,9 +14,9 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from .base import Busy, NotFound, Stat, walk_files
+from .base import Busy, NotFound, Stat
 
 _KNOWN_FOLDERS_MAX = 65536
 _RENAME_ATTEMPTS = 10
@@ -62,7 +62,21 @@ class FilesystemDriver:
             return sorted(os.listdir(self._full(path)))
 
     def walk(self, path: str) -> Iterator[tuple[str, Stat]]:
-        return walk_files(self, path)
+        """As `walk_files`, with one stat for each file and none for folders."""
+        left = [iter(_entries(self._full(path)))]
+        while left:
+            entry = next(left[-1], None)
+            if entry is None:
+                left.pop()
+                continue
+            try:
+                if entry.is_dir():
+                    left.append(iter(_entries(entry.path)))
+                    continue
+                found = entry.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            yield entry.path[len(self._root) + 1 :], Stat(found.st_size, found.st_mtime_ns, False)
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -125,6 +139,26 @@ class FilesystemDriver:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
 
+    def link_all(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
+        linked, folders = set(), set()
+        for source, target in pairs:
+            full = self._full(target)
+            folder = os.path.dirname(full)
+            if folder not in folders:
+                self._ensure_folder(folder)
+                folders.add(folder)
+            try:
+                os.link(self._full(source), full)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError):
+                try:
+                    self.link(source, target)  # it tells the reasons apart
+                except NotFound:
+                    continue
+            linked.add(target)
+        for folder in folders:
+            self._sync_folder(folder)
+        return linked
+
     def delete(self, path: str) -> None:
         full = self._full(path)
         with _translated(path):
@@ -136,6 +170,18 @@ class FilesystemDriver:
             else:
                 os.unlink(full)
                 self._sync_folder(os.path.dirname(full))
+
+    def discard(self, path: str) -> None:
+        full = self._full(path)
+        with _translated(path):
+            os.unlink(full)
+        folder = os.path.dirname(full)
+        with self._folder_guard:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return
+            self._durable_folders.discard(folder)
 
     def remove_empty(self, path: str) -> None:
         full = self._full(path)
@@ -304,6 +350,15 @@ class FileAppender:
         if self._open:
             self._open = False
             os.close(self._fd)
+
+
+def _entries(full: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name; nothing if it is gone, or is a file."""
+    try:
+        with os.scandir(full) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @contextlib.contextmanager

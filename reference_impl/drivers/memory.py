@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .base import Busy, DriverError, NotFound, Stat, walk_files
+from .base import Busy, DriverError, NotFound, Stat, link_each, walk_files
 
 
 @dataclass(slots=True)
@@ -114,6 +114,9 @@ class MemoryDriver:
             self._enter(target)
             self._files[target] = file
 
+    def link_all(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
+        return link_each(self, pairs)
+
     def delete(self, path: str) -> None:
         with self._guard:
             if path in self._folders:
@@ -124,6 +127,11 @@ class MemoryDriver:
             else:
                 self._file(path)
                 self._leave(path)
+
+    def discard(self, path: str) -> None:
+        with self._guard:
+            self.delete(path)
+            self.remove_empty(path.rpartition("/")[0])
 
     def remove_empty(self, path: str) -> None:
         with self._guard:

@@ -90,6 +90,30 @@ def test_link_gives_a_second_name(driver: Driver) -> None:
     assert driver.read("b/c") == b"1"
 
 
+def test_many_links_at_once(driver: Driver) -> None:
+    driver.write("a", b"1")
+    driver.write("b", b"2")
+    driver.write("t/b", b"old")
+    made = driver.link_all([("a", "t/a"), ("absent", "t/absent"), ("b", "t/b"), ("b", "u/b")])
+    assert made == {"t/a", "t/b", "u/b"}
+    driver.delete("a")
+    assert (driver.read("t/a"), driver.read("t/b"), driver.read("u/b")) == (b"1", b"2", b"2")
+    assert driver.list("t") == ["a", "b"]
+
+
+def test_discard(driver: Driver) -> None:
+    driver.write("a/b/1", b"")
+    driver.write("a/b/2", b"")
+    driver.discard("a/b/1")
+    assert driver.list("a/b") == ["2"]
+    driver.discard("a/b/2")
+    assert driver.list("a") == []
+    with pytest.raises(NotFound):
+        driver.discard("a/b/2")
+    driver.write("a/b/1", b"again")
+    assert driver.read("a/b/1") == b"again"
+
+
 def test_delete_of_a_folder_and_empty_folders(driver: Driver) -> None:
     driver.write("a/b/c", b"")
     driver.remove_empty("a/b")

@@ -41,20 +41,31 @@ def build(
         "PUT": manifests.push,
         "DELETE": manifests.delete,
     }
+    uploading: list[tuple[str, dict[str, Handler]]] = [
+        ("/v2/{name:path}/blobs/uploads/", {"POST": uploads.begin}),
+        ("/v2/{name:path}/blobs/uploads", {"POST": uploads.begin}),
+        ("/v2/{name:path}/blobs/uploads/{session}", session),
+    ]
     table: list[tuple[str, dict[str, Handler]]] = [
         ("/v2/", {"GET": catalog.ping, "HEAD": catalog.ping}),
         ("/v2", {"GET": catalog.ping, "HEAD": catalog.ping}),
         ("/v2/_catalog", {"GET": catalog.repositories, "HEAD": catalog.repositories}),
         ("/v2/_oci/ext/discover", {"GET": catalog.extensions, "HEAD": catalog.extensions}),
-        ("/v2/{name:path}/blobs/uploads/", {"POST": uploads.begin}),
-        ("/v2/{name:path}/blobs/uploads", {"POST": uploads.begin}),
-        ("/v2/{name:path}/blobs/uploads/{session}", session),
         ("/v2/{name:path}/blobs/{digest}", blob),
         ("/v2/{name:path}/manifests/{reference}", manifest),
         ("/v2/{name:path}/tags/list", {"GET": tags.show, "HEAD": tags.show}),
         ("/v2/{name:path}/referrers/{digest}", {"GET": referrers.show, "HEAD": referrers.show}),
     ]
-    routes = [Route(path, Resource(context, handlers)) for path, handlers in table]
+    if context.authorizer.tokens is not None:
+        from .token import Tokens
+
+        tokens = Tokens(context, context.authorizer.tokens)
+        table.append(("/token", {"GET": tokens.by_header, "POST": tokens.by_form}))
+    routes = [
+        # A session also belongs to whoever opened it: uploads look at that themselves.
+        *(Route(path, Resource(context, handlers, admits=True)) for path, handlers in uploading),
+        *(Route(path, Resource(context, handlers)) for path, handlers in table),
+    ]
     return Router(routes, redirect_slashes=False, default=_unknown)
 
 

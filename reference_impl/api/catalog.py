@@ -16,15 +16,15 @@ class Catalog:
         self._context = context
 
     async def ping(self, request: Request) -> Response:
-        self._context.authorize(request, Access(None, ()))
+        await self._context.authorize(request, Access(None, ()))
         return JSONResponse({}, headers={"Docker-Distribution-API-Version": "registry/2.0"})
 
     async def extensions(self, request: Request) -> Response:
-        self._context.authorize(request, Access(None, ()))
+        await self._context.authorize(request, Access(None, ()))
         return JSONResponse({"extensions": []})
 
     async def repositories(self, request: Request) -> Response:
-        self._context.authorize(request, Access(None, (CATALOG,)))
+        await self._context.authorize(request, Access(None, (CATALOG,)))
         limit = page_size(request, self._context.limits.page_size)
         last = request.query_params.get("last", "")
         page, has_more = await self._context.run(self._page, last, limit)

@@ -48,6 +48,7 @@ KINDS: dict[str, ErrorKind] = {
     "PAGE_SIZE_INVALID": ErrorKind(400, "UNSUPPORTED", "n is not a number of results"),
     "RANGE_INVALID": ErrorKind(400, "BLOB_UPLOAD_INVALID", "malformed Content-Range"),
     "REQUEST_TIMEOUT": ErrorKind(408, "BLOB_UPLOAD_INVALID", "the body stopped coming"),
+    "SERVICE_UNKNOWN": ErrorKind(400, "UNSUPPORTED", "tokens for another service are not issued here"),
     "TAG_INVALID": ErrorKind(400, "MANIFEST_INVALID", "invalid tag"),
     "TOO_MANY_TAGS": ErrorKind(414, "UNSUPPORTED", "too many tags in one request"),
     "UPLOAD_BUSY": ErrorKind(416, "BLOB_UPLOAD_INVALID", "another request is writing to this upload"),

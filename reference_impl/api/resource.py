@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..auth.base import ACTIONS_BY_METHOD, Access, Authorizer, Denied, Unauthorized
+from ..auth.base import ACTIONS_BY_METHOD, Access, Account, Authorizer, Denied, Unauthorized
 from ..drivers.base import Unavailable
 from ..registry import names
 from ..registry.errors import OutOfOrder, Refusal, SeveralRefusals
@@ -29,6 +29,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response | None]]
 """Answers a request; None if nobody is there any more to be answered."""
 
 RETRY_AFTER_S = 5
+VETTING_THREADS = 2
 _STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -51,21 +52,43 @@ class Context:
         self.authorizer = authorizer
         self.limits = limits
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="storage")
+        self._vetting = ThreadPoolExecutor(VETTING_THREADS, thread_name_prefix="vetting")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do blocking work in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
-    def authorize(self, request: Request, *wanted: Access) -> None:
-        self.authorizer.authorize(request.headers, wanted)
+    async def authorize(self, request: Request, *wanted: Access) -> Account:
+        """Return who asks, if all of ``wanted`` is allowed.  Raises Unauthorized, Denied."""
+        if self.authorizer.may_block(request.headers):
+            return await self.vet(self.authorizer.authorize, request.headers, wanted)
+        return self.authorizer.authorize(request.headers, wanted)
+
+    async def admit(self, request: Request, *more: Access) -> Account:
+        """Return who asks, if they may do to the repository what the method does, and ``more``.
+
+        Raises NAME_INVALID, Unauthorized, Denied.
+        """
+        name = names.repository(request.path_params["name"])
+        return await self.authorize(request, Access(name, ACTIONS_BY_METHOD[request.method]), *more)
+
+    async def vet(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Look at credentials in a thread: few of them, so that wrong passwords cannot hold up storage."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._vetting, lambda: function(*args, **kwargs))
 
 
 class Resource:
-    """An endpoint: a handler for each method it knows."""
+    """An endpoint: a handler for each method it knows.
 
-    def __init__(self, context: Context, handlers: Mapping[str, Handler]) -> None:
+    What concerns a repository is authorized before its handler sees it, unless the handlers ``admit`` by
+    themselves.
+    """
+
+    def __init__(self, context: Context, handlers: Mapping[str, Handler], *, admits: bool = False) -> None:
         self._context = context
+        self._admits = admits
         self._handlers = dict(handlers)
         self._allow = ", ".join(sorted(self._handlers))
 
@@ -80,10 +103,8 @@ class Resource:
         if handler is None:
             return refused([Refusal("UNSUPPORTED")], {"Allow": self._allow})
         try:
-            name = request.path_params.get("name")
-            if name is not None:
-                access = Access(names.repository(name), ACTIONS_BY_METHOD[request.method])
-                self._context.authorize(request, access)
+            if "name" in request.path_params and not self._admits:
+                await self._context.admit(request)
             return await handler(request)
         except OutOfOrder as refusal:
             # Enough to go on from where the upload is (rows 40 and 41).
@@ -94,8 +115,8 @@ class Resource:
         except SeveralRefusals as several:
             return refused(several.refusals)
         except Unauthorized as error:
-            headers = {"WWW-Authenticate": error.challenge}
-            return refused([Refusal("UNAUTHORIZED")], headers)
+            detail = None if error.reason is None else {"reason": error.reason}
+            return refused([Refusal("UNAUTHORIZED", detail)], {"WWW-Authenticate": error.challenge})
         except Denied:
             return refused([Refusal("DENIED")])
         except Unavailable:

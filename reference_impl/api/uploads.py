@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..auth.base import PULL, Access, Denied, Unauthorized
+from ..auth.base import PULL, Access, Account, Denied, Unauthorized
 from ..registry import names
 from ..registry.content import Blob
 from ..registry.errors import Refusal
 from ..registry.sessions import Upload
 from .body import Disconnected, chunks
 from .resource import Context, upload_range
+
+T = TypeVar("T")
 
 _CONTENT_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
@@ -27,29 +31,40 @@ class Uploads:
     # -- POST ------------------------------------------------------------------------------
 
     async def begin(self, request: Request) -> Response | None:
+        account, source = await self._admit(request)
         repository = request.path_params["name"]
         query = request.query_params
         if "digest-algorithm" in query:
             names.algorithm(query["digest-algorithm"])
         if "mount" in query:
-            blob = await self._mount(request, repository, query["mount"])
-            if blob is not None:
-                return _created(repository, blob)
+            digest = names.digest(query["mount"])
+            if source is not None:
+                mount = self._registry.mounts.mount
+                blob = await self._context.run(mount, repository, digest, source)
+                if blob is not None:
+                    return _created(repository, blob)
         elif "digest" in query:
             return await self._push_at_once(request, repository, query["digest"])
-        session = await self._context.run(self._registry.sessions.create, repository)
+        create = self._registry.sessions.create
+        session = await self._context.run(create, repository, account.name)
         return _accepted(repository, session, 0)
 
-    async def _mount(self, request: Request, repository: str, digest_text: str) -> Blob | None:
-        """Mount if possible; otherwise the client uploads (rows 48 to 50)."""
-        digest = names.digest(digest_text)
-        source = request.query_params.get("from") or repository
-        try:
-            names.repository(source)
-            self._context.authorize(request, Access(source, (PULL,)))
-        except (Refusal, Unauthorized, Denied):
-            return None
-        return await self._context.run(self._registry.mounts.mount, repository, digest, source)
+    async def _admit(self, request: Request) -> tuple[Account, str | None]:
+        """Return who asks, and the repository to mount from if they may (rows 48 to 50).
+
+        Who may not pull from there can still push: the client uploads.  The challenge is for both, so that a
+        client which has no token yet asks for one that allows the mount.
+        """
+        source = request.query_params.get("from") or request.path_params["name"]
+        if "mount" in request.query_params and names.is_repository(source):
+            try:
+                return await self._context.admit(request, Access(source, (PULL,))), source
+            except (Unauthorized, Denied) as refusal:
+                try:
+                    return await self._context.admit(request), None
+                except (Unauthorized, Denied):
+                    raise refusal from None
+        return await self._context.admit(request), None
 
     async def _push_at_once(self, request: Request, repository: str, digest_text: str) -> Response | None:
         digest = names.digest(digest_text)
@@ -72,66 +87,59 @@ class Uploads:
     # -- PATCH -----------------------------------------------------------------------------
 
     async def send(self, request: Request) -> Response | None:
-        """Take in a chunk: the session is resumed, its offset checked, the body copied."""
-        repository = request.path_params["name"]
-        session = names.session(request.path_params["session"])
+        """Take in a chunk, in three steps."""
+        # 1. Authenticate and authorize.
+        account = await self._context.admit(request)
+        # 2. Resume the session: alone, and where the last chunk ended.
         declared = _content_range(request)
-        upload = await self._resume(request, repository, session, declared)
-        rest = await self._receive(request, upload, declared)
-        if rest is None:
+        upload = await self._resume(request, account, declared)
+        # 3. Copy the body to the driver, and keep it.
+        size_bytes = await self._take_in(request, upload, declared, upload.keep)
+        if size_bytes is None:
             return None
-
-        def finish() -> int:
-            _write_or_undo(upload, rest)
-            return upload.keep()
-
-        size_bytes = await self._context.run(finish)
-        return _accepted(repository, session, size_bytes)
+        return _accepted(upload.repository, upload.session, size_bytes)
 
     # -- PUT -------------------------------------------------------------------------------
 
     async def finish(self, request: Request) -> Response | None:
-        """Take in the last chunk, if any, and make the upload a blob."""
-        repository = request.path_params["name"]
-        session = names.session(request.path_params["session"])
+        """Take in the last chunk, if any, in the same three steps, and make the upload a blob."""
+        # 1. Authenticate and authorize.
+        account = await self._context.admit(request)
+        # 2. Resume the session: alone, and where the last chunk ended.
         digest = names.digest(request.query_params.get("digest", ""))
         declared = _content_range(request)
-        upload = await self._resume(request, repository, session, declared)
-        rest = await self._receive(request, upload, declared)
-        if rest is None:
-            return None
-
-        def finish() -> Blob:
-            _write_or_undo(upload, rest)
-            return upload.commit(digest)
-
-        return _created(repository, await self._context.run(finish))
+        upload = await self._resume(request, account, declared)
+        # 3. Copy the body to the driver, and publish it.
+        blob = await self._take_in(request, upload, declared, lambda: upload.commit(digest))
+        return None if blob is None else _created(upload.repository, blob)
 
     # -- GET, DELETE -----------------------------------------------------------------------
 
     async def status(self, request: Request) -> Response:
+        account = await self._context.admit(request)
         repository = request.path_params["name"]
         session = names.session(request.path_params["session"])
         size = self._registry.sessions.size
-        size_bytes = await self._context.run(size, repository, session)
+        size_bytes = await self._context.run(size, repository, session, account.name)
         return _where(204, repository, session, size_bytes)
 
     async def cancel(self, request: Request) -> Response:
+        account = await self._context.admit(request)
         session = names.session(request.path_params["session"])
         cancel = self._registry.sessions.cancel
-        await self._context.run(cancel, request.path_params["name"], session)
+        await self._context.run(cancel, request.path_params["name"], session, account.name)
         return Response(status_code=204)
 
     # -- shared ----------------------------------------------------------------------------
 
-    async def _resume(
-        self, request: Request, repository: str, session: str, declared: tuple[int, int] | None
-    ) -> Upload:
+    async def _resume(self, request: Request, account: Account, declared: tuple[int, int] | None) -> Upload:
         """Become the session's writer, at the offset the request declares."""
+        repository = request.path_params["name"]
+        session = names.session(request.path_params["session"])
         length = request.headers.get("content-length", "")
 
         def resume() -> Upload:
-            upload = self._registry.sessions.resume(repository, session)
+            upload = self._registry.sessions.resume(repository, session, account.name)
             try:
                 if declared is not None:
                     upload.check_offset(declared[0])
@@ -143,6 +151,20 @@ class Uploads:
             return upload
 
         return await self._context.run(resume)
+
+    async def _take_in(
+        self, request: Request, upload: Upload, declared: tuple[int, int] | None, end: Callable[[], T]
+    ) -> T | None:
+        """Copy the body, then let go of the session by ``end``; None if the client is gone."""
+        rest = await self._receive(request, upload, declared)
+        if rest is None:
+            return None
+
+        def write_and_end() -> T:
+            _write_or_undo(upload, rest)
+            return end()
+
+        return await self._context.run(write_and_end)
 
     async def _receive(
         self, request: Request, upload: Upload, declared: tuple[int, int] | None

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # only where tokens are issued are the libraries for them loaded
+    from .token import TokenIssuer
+
+Clock = Callable[[], int]
+"""Nanoseconds since the Unix epoch."""
 
 PULL = "pull"
 PUSH = "push"
@@ -22,19 +28,37 @@ ACTIONS_BY_METHOD = {
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Who a request comes from; no name: nobody in particular."""
+
+    name: str | None
+
+
+ANONYMOUS = Account(None)
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
-    """Something a request wants to do; no repository means the registry as a whole."""
+    """Something a request wants to do.
+
+    No repository means the registry as a whole: with ``CATALOG`` to list it, with no action only to
+    be logged in.
+    """
 
     repository: str | None
     actions: tuple[str, ...]
 
 
 class Unauthorized(Exception):
-    """Nobody is logged in, or wrongly.  ``challenge`` is a WWW-Authenticate value."""
+    """Nobody is logged in, or wrongly.
 
-    def __init__(self, challenge: str) -> None:
+    ``challenge`` is a WWW-Authenticate value; ``reason`` is for the client, and has no secret in it.
+    """
+
+    def __init__(self, challenge: str, reason: str | None = None) -> None:
         super().__init__(challenge)
         self.challenge = challenge
+        self.reason = reason
 
 
 class Denied(Exception):
@@ -42,5 +66,12 @@ class Denied(Exception):
 
 
 class Authorizer(Protocol):
-    def authorize(self, headers: Mapping[str, str], wanted: Sequence[Access]) -> None:
-        """Return if all of ``wanted`` is allowed.  Raises Unauthorized, Denied."""
+    @property
+    def tokens(self) -> TokenIssuer | None:
+        """What the token endpoint works with, where there is one."""
+
+    def may_block(self, headers: Mapping[str, str]) -> bool:
+        """Whether ``authorize`` would take long, such as to hash a password: ask it in a thread."""
+
+    def authorize(self, headers: Mapping[str, str], wanted: Sequence[Access]) -> Account:
+        """Return who asks, if all of ``wanted`` is allowed.  Raises Unauthorized, Denied."""

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 
 from ..drivers.base import Busy, Driver, DriverError, NotFound
-from ..registry import layout, locks, repositories
+from ..registry import layout, locks, repositories, sessions
 from ..registry.digests import Digest
 from ..registry.errors import Refusal
 from ..registry.store import Registry
@@ -207,38 +207,12 @@ class Collection:
     def _remove_uploads(self) -> None:
         limit_ns = self._started_ns - int(self._policy.session_age_s * 1e9)
         for repository, session in list(repositories.every_upload(self._driver)):
-            if self._upload_touched_ns(repository, session) > limit_ns:
+            if sessions.traces(self._driver, repository, session).touched_ns > limit_ns:
                 continue
             self._emit(f"{repository}: upload eligible for deletion: {session}")
             if not self._policy.dry_run:
-                self._remove_upload(repository, session, limit_ns)
-
-    def _remove_upload(self, repository: str, session: str, limit_ns: int) -> None:
-        try:
-            appender = self._driver.append(layout.session_data(repository, session))
-        except Busy:
-            return
-        except NotFound:
-            appender = None
-        try:
-            if self._upload_touched_ns(repository, session) <= limit_ns:
-                self._driver.delete(layout.session_folder(repository, session))
-                self.summary.uploads_removed += 1
-        except NotFound:
-            pass
-        finally:
-            if appender is not None:
-                appender.close()
-
-    def _upload_touched_ns(self, repository: str, session: str) -> int:
-        latest_ns = 0
-        folder = layout.session_folder(repository, session)
-        for path in (folder, layout.session_data(repository, session)):
-            try:
-                latest_ns = max(latest_ns, self._driver.stat(path).mtime_ns)
-            except NotFound:
-                continue
-        return latest_ns
+                removed = sessions.forget_idle(self._driver, repository, session, limit_ns)
+                self.summary.uploads_removed += removed
 
     def _clean_scratch(self) -> None:
         """Remove what killed writers left behind."""

@@ -91,6 +91,16 @@ def session_started_at(name: str, session: str) -> str:
     return f"{session_folder(name, session)}/startedat"
 
 
+def session_owner(name: str, session: str) -> str:
+    """Who opened it, as text; absent if nobody in particular did.  Ours: Distribution ignores it."""
+    return f"{session_folder(name, session)}/owner"
+
+
+def session_hash_states(name: str, session: str) -> str:
+    """Where Distribution keeps how far it has hashed; every session of it has this folder, none of ours."""
+    return f"{session_folder(name, session)}/hashstates"
+
+
 def media_type(name: str, digest: Digest) -> str:
     """The type a manifest was pushed with, kept only where its JSON does not tell."""
     return f"{PRIVATE}/types/{name}/_types/{digest.algorithm}/{digest.encoded}"

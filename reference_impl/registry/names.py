@@ -23,9 +23,13 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 def repository(text: str) -> str:
     """Check a repository's name (rows 4 and 5).  Raises NAME_INVALID."""
-    if len(text) > REPOSITORY_MAX_CHARS or not _REPOSITORY.fullmatch(text):
+    if not is_repository(text):
         raise Refusal("NAME_INVALID", {"name": text[: REPOSITORY_MAX_CHARS + 1]})
     return text
+
+
+def is_repository(text: str) -> bool:
+    return len(text) <= REPOSITORY_MAX_CHARS and _REPOSITORY.fullmatch(text) is not None
 
 
 def is_tag(text: str) -> bool:

@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
+
+from harness.targets.host import WorkFolder
+
+from .registries import Reference
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -17,3 +22,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("SEATRIAL_PEERS") == "required":
                 pytest.fail(f"{program} is required here and is not installed", pytrace=False)
             pytest.skip(f"{program} is not installed")
+
+
+@pytest.fixture(scope="module")
+def reference() -> Iterator[Reference]:
+    """A reference registry for a module's tests, each with repositories of its own."""
+    yield from _served()
+
+
+@pytest.fixture(scope="module")
+def other_reference() -> Iterator[Reference]:
+    yield from _served()
+
+
+def _served() -> Iterator[Reference]:
+    folder = WorkFolder()
+    try:
+        with Reference(folder.path / "store", folder.path / "log") as served:
+            yield served
+    finally:
+        folder.close()

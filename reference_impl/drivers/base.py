@@ -59,7 +59,8 @@ class Appender(Protocol):
 
     def truncate(self, size_bytes: int) -> None: ...
 
-    def sync(self) -> None: ...
+    def sync(self) -> None:
+        """Make the content durable, not the name: that is for ``Driver.move`` or ``Driver.settle``."""
 
     def close(self) -> None:
         """Give up the file and its lock.  Does not sync.  May be called twice."""
@@ -75,11 +76,16 @@ class Driver(Protocol):
     def open(self, path: str) -> Reader:
         """Open for reading at offsets.  Raises NotFound."""
 
-    def write(self, path: str, data: bytes) -> None:
-        """Replace the file atomically and durably; makes parent folders."""
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        """Replace the file atomically and durably; makes parent folders.  Not ``durable``: the old or the
+        new content survives a kill, and a power cut only after ``settle``."""
 
     def create(self, path: str) -> None:
         """Make an empty file, not yet durable; makes parent folders."""
+
+    def settle(self, path: str) -> None:
+        """Make a file durable that was written in ways that are not, and the names in its folder: others
+        there may be made durable by their own content.  Raises NotFound."""
 
     def append(self, path: str) -> Appender:
         """Become the only writer of an existing file.  Raises NotFound, Busy."""
@@ -113,11 +119,11 @@ class Driver(Protocol):
         """Remove a file, or a folder with all below it, in one visible step.  Raises NotFound."""
 
     def discard(self, path: str) -> None:
-        """Remove a file that nobody will miss, and its folder if nothing else is in it.  Not durable: a
-        power cut may bring the file back.  Raises NotFound."""
+        """Remove a file that nobody will miss, and its folder if nothing else is in it; or a folder with all
+        below it.  Not durable: a power cut may bring some of it back.  Raises NotFound."""
 
     def remove_empty(self, path: str) -> None:
-        """Remove the folder if nothing is in it; otherwise do nothing."""
+        """Remove the folder if nothing is in it; otherwise do nothing.  Not durable."""
 
     def clear_leftovers(self, before_ns: int) -> int:
         """Remove what killed writers left behind, if untouched since ``before_ns``; returns how many.

@@ -10,27 +10,28 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
-import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from .base import Busy, NotFound, Stat
+from .folders import Folders
+from .posix import Posix
 
-_KNOWN_FOLDERS_MAX = 65536
-_RENAME_ATTEMPTS = 10
+T = TypeVar("T")
+
+_ATTEMPTS = 10
 
 
 class FilesystemDriver:
     """Stores below ``root``; temporary files go to ``scratch``, a path relative to it."""
 
-    def __init__(self, root: str, *, scratch: str, fsync: bool = True) -> None:
+    def __init__(self, root: str, *, scratch: str, fsync: bool = True, posix: Posix | None = None) -> None:
         self._root = os.path.abspath(root)
         self._scratch = scratch
-        self._fsync = fsync
-        self._folder_guard = threading.Lock()
-        self._durable_folders: set[str] = set()
+        self._posix = posix or Posix(fsync=fsync)
+        self._folders = Folders(self._posix)
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -80,27 +81,44 @@ class FilesystemDriver:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def write(self, path: str, data: bytes) -> None:
-        temporary = self._temporary()
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        fd, temporary = self._in_scratch(self._posix.create)
         try:
             try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(fd, view) :]
-                self._sync(fd)
+                _write_all(self._posix, fd, data)
+                if durable:
+                    self._posix.sync(fd)
             finally:
                 os.close(fd)
             self._rename(temporary, self._full(path))
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+                self._posix.unlink(temporary)
             raise
+        if durable:
+            self._folders.settle(os.path.dirname(self._full(path)))
 
     def create(self, path: str) -> None:
         full = self._full(path)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
-        os.close(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        for _ in range(_ATTEMPTS):
+            try:
+                os.close(self._posix.create(full))
+                return
+            except FileExistsError:
+                return
+            except FileNotFoundError:
+                self._folders.make(os.path.dirname(full))
+        raise NotFound(path)
+
+    def settle(self, path: str) -> None:
+        full = self._full(path)
+        with _translated(path):
+            fd = os.open(full, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._posix.sync(fd)
+            finally:
+                os.close(fd)
+            self._folders.settle(os.path.dirname(full))
 
     def append(self, path: str) -> FileAppender:
         full = self._full(path)
@@ -110,89 +128,56 @@ class FilesystemDriver:
                 _flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
                 if not _same_file(fd, full):  # published or removed while we came
                     raise NotFound(path)
-                return FileAppender(fd, fsync=self._fsync)
+                return FileAppender(fd, self._posix)
             except BaseException:
                 os.close(fd)
                 raise
 
     def touch(self, path: str, after_ns: int = 0) -> None:
         # An explicit time: the kernel's own "now" is that of the last tick, some ms in the past.
-        now_ns = max(time.time_ns(), after_ns + 1)
         with _translated(path):
-            os.utime(self._full(path), ns=(now_ns, now_ns))
+            self._posix.set_time(self._full(path), max(time.time_ns(), after_ns + 1))
 
     def make_folder(self, path: str) -> None:
-        self._ensure_folder(self._full(path))
+        self._folders.make_durable(self._full(path))
 
     def move(self, source: str, target: str) -> None:
-        full = self._full(source)
+        full = self._full(target)
         with _translated(source):
-            os.stat(full)
-            self._rename(full, self._full(target))
+            self._rename(self._full(source), full)
+        self._folders.settle(os.path.dirname(full))
 
     def link(self, source: str, target: str) -> None:
-        temporary = self._temporary()
-        with _translated(source):
-            os.link(self._full(source), temporary)
-            self._rename(temporary, self._full(target))
-        # Renaming one name of a file over another name of the same file leaves both.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        self._link(source, target)
+        self._folders.settle(os.path.dirname(self._full(target)))
 
     def link_all(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
         linked, folders = set(), set()
         for source, target in pairs:
-            full = self._full(target)
-            folder = os.path.dirname(full)
-            if folder not in folders:
-                self._ensure_folder(folder)
-                folders.add(folder)
-            try:
-                os.link(self._full(source), full)
-            except (FileExistsError, FileNotFoundError, NotADirectoryError):
-                try:
-                    self.link(source, target)  # it tells the reasons apart
-                except NotFound:
-                    continue
-            linked.add(target)
-        for folder in folders:
-            self._sync_folder(folder)
+            with contextlib.suppress(NotFound):
+                self._link(source, target)
+                linked.add(target)
+                folders.add(os.path.dirname(self._full(target)))
+        for folder in sorted(folders):
+            self._folders.settle(folder)
         return linked
 
     def delete(self, path: str) -> None:
-        full = self._full(path)
-        with _translated(path):
-            if os.path.isdir(full) and not os.path.islink(full):
-                doomed = self._temporary()
-                os.rename(full, doomed)
-                self._sync_folder(os.path.dirname(full))
-                shutil.rmtree(doomed, ignore_errors=True)
-            else:
-                os.unlink(full)
-                self._sync_folder(os.path.dirname(full))
+        doomed = self._detach(path)
+        self._folders.settle_removals(os.path.dirname(self._full(path)))
+        if doomed is not None:
+            self._remove_tree(doomed)
 
     def discard(self, path: str) -> None:
-        full = self._full(path)
-        with _translated(path):
-            os.unlink(full)
-        folder = os.path.dirname(full)
-        with self._folder_guard:
-            try:
-                os.rmdir(folder)
-            except OSError:
-                return
-            self._durable_folders.discard(folder)
+        doomed = self._detach(path)
+        if doomed is not None:
+            self._remove_tree(doomed)
+        else:
+            self.remove_empty(os.path.dirname(path))
 
     def remove_empty(self, path: str) -> None:
-        full = self._full(path)
-        with self._folder_guard:
-            try:
-                os.rmdir(full)
-            except OSError:
-                return
-            self._durable_folders.discard(full)
-        with contextlib.suppress(FileNotFoundError):
-            self._sync_folder(os.path.dirname(full))
+        with contextlib.suppress(OSError):
+            self._posix.remove_folder(self._full(path))
 
     def clear_leftovers(self, before_ns: int) -> int:
         cleared = 0
@@ -204,7 +189,9 @@ class FilesystemDriver:
             path = f"{self._scratch}/{entry}"
             with contextlib.suppress(NotFound):
                 if self.stat(path).mtime_ns < before_ns:
-                    self.delete(path)
+                    doomed = self._detach(path)
+                    if doomed is not None:
+                        self._remove_tree(doomed)
                     cleared += 1
         return cleared
 
@@ -224,86 +211,74 @@ class FilesystemDriver:
         finally:
             os.close(fd)
 
-    # -- durability ------------------------------------------------------------------------
+    # -- steps -----------------------------------------------------------------------------
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
 
-    def _temporary(self) -> str:
+    def _in_scratch(self, step: Callable[[str], T]) -> tuple[T, str]:
+        """Take a step with a fresh temporary name; returns what it returned, and the name."""
         folder = self._full(self._scratch)
-        if folder not in self._durable_folders:
-            self._ensure_folder(folder)
-        return f"{folder}/{uuid.uuid4().hex}"
-
-    def _sync(self, fd: int) -> None:
-        if self._fsync:
-            os.fsync(fd)
-
-    def _sync_folder(self, full: str) -> None:
-        if not self._fsync:
-            return
-        fd = os.open(full, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        temporary = f"{folder}/{uuid.uuid4().hex}"
         try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            return step(temporary), temporary
+        except FileNotFoundError:
+            if os.path.isdir(folder):  # it is something else that is not there
+                raise
+            self._folders.make(folder)
+            return step(temporary), temporary
 
     def _rename(self, source: str, target: str) -> None:
-        folder = os.path.dirname(target)
-        for _ in range(_RENAME_ATTEMPTS):
-            self._ensure_folder(folder)
+        for _ in range(_ATTEMPTS):
             try:
-                os.rename(source, target)
-                self._sync_folder(folder)
+                self._posix.rename(source, target)
                 return
             except FileNotFoundError:
-                # A collector removed the empty folder between our two steps: make it again.
+                # A collector may remove the empty folder between our two steps: make it again.
                 if not os.path.lexists(source):
                     raise
-                with self._folder_guard:
-                    self._durable_folders.clear()
+                self._folders.make(os.path.dirname(target))
         raise NotFound(target)
 
-    def _ensure_folder(self, full: str) -> None:
-        """Make a folder durably: each folder's entry is synced before anyone relies on it.
+    def _link(self, source: str, target: str) -> None:
+        full = self._full(target)
+        with _translated(source):
+            for _ in range(_ATTEMPTS):
+                try:
+                    self._posix.link(self._full(source), full)
+                    return
+                except FileExistsError:
+                    _, temporary = self._in_scratch(lambda name: self._posix.link(self._full(source), name))
+                    self._rename(temporary, full)
+                    # Renaming one name of a file over another name of the same file leaves both.
+                    with contextlib.suppress(FileNotFoundError):
+                        self._posix.unlink(temporary)
+                    return
+                except FileNotFoundError:
+                    if not os.path.lexists(self._full(source)):
+                        raise
+                    self._folders.make(os.path.dirname(full))
+        raise NotFound(target)
 
-        A folder that exists may have been made a moment ago by another thread that has not
-        synced its parent yet; so only folders this driver has synced itself are trusted.
-        """
-        if full in self._durable_folders:
-            return
-        with self._folder_guard:
-            if len(self._durable_folders) > _KNOWN_FOLDERS_MAX:
-                self._durable_folders.clear()
-            self._ensure_folder_guarded(full)
+    def _detach(self, path: str) -> str | None:
+        """Remove a file, or move a folder to the scratch folder; returns where it is then."""
+        full = self._full(path)
+        with _translated(path):
+            try:
+                self._posix.unlink(full)
+                return None
+            except (IsADirectoryError, PermissionError):  # POSIX lets it be either
+                return self._in_scratch(lambda name: self._posix.rename(full, name))[1]
 
-    def _ensure_folder_guarded(self, full: str) -> None:
-        if full in self._durable_folders:
-            return
-        parent = os.path.dirname(full)
-        inside = len(full) > len(self._root)
-        if inside:
-            self._ensure_folder_guarded(parent)
-        try:
-            os.mkdir(full)
-        except FileExistsError:
-            pass
-        except FileNotFoundError:
-            self._ensure_folder_guarded_parents(parent)
-            os.mkdir(full)
-        self._sync_folder(parent)
-        self._durable_folders.add(full)
-
-    def _ensure_folder_guarded_parents(self, full: str) -> None:
-        self._durable_folders.clear()
-        missing = []
-        while not os.path.isdir(full):
-            missing.append(full)
-            full = os.path.dirname(full)
-        for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder)
-            self._sync_folder(os.path.dirname(folder))
+    def _remove_tree(self, full: str) -> None:
+        """Remove a folder nobody leads to any more, as far as that is possible."""
+        with contextlib.suppress(OSError):
+            for entry in _entries(full):
+                if entry.is_dir(follow_symlinks=False):
+                    self._remove_tree(entry.path)
+                else:
+                    self._posix.unlink(entry.path)
+            self._posix.remove_folder(full)
 
 
 class FileReader:
@@ -325,31 +300,38 @@ class FileReader:
 class FileAppender:
     """See ``base.Appender``.  The length of the file is the truth about what it holds."""
 
-    def __init__(self, fd: int, *, fsync: bool) -> None:
+    def __init__(self, fd: int, posix: Posix) -> None:
         self._fd = fd
         self._open = True
-        self._fsync = fsync
+        self._posix = posix
         self.size_bytes = os.fstat(fd).st_size
 
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.write(self._fd, view)
-            self.size_bytes += written
-            view = view[written:]
+        try:
+            _write_all(self._posix, self._fd, data)
+            self.size_bytes += len(data)
+        except OSError:
+            self.size_bytes = os.fstat(self._fd).st_size
+            raise
 
     def truncate(self, size_bytes: int) -> None:
-        os.ftruncate(self._fd, size_bytes)
-        self.size_bytes = size_bytes
+        if size_bytes != self.size_bytes:
+            self._posix.truncate(self._fd, size_bytes)
+            self.size_bytes = size_bytes
 
     def sync(self) -> None:
-        if self._fsync:
-            os.fsync(self._fd)
+        self._posix.sync(self._fd)
 
     def close(self) -> None:
         if self._open:
             self._open = False
             os.close(self._fd)
+
+
+def _write_all(posix: Posix, fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[posix.write(fd, view) :]
 
 
 def _entries(full: str) -> list[os.DirEntry[str]]:

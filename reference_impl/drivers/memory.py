@@ -70,7 +70,7 @@ class MemoryDriver:
 
     # -- writing ---------------------------------------------------------------------------
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         with self._guard:
             self._enter(path)
             self._files[path] = _File(bytearray(data), time.time_ns())
@@ -79,6 +79,10 @@ class MemoryDriver:
         with self._guard:
             self._enter(path)
             self._files.setdefault(path, _File(bytearray(), time.time_ns()))
+
+    def settle(self, path: str) -> None:
+        with self._guard:
+            self._file(path)
 
     def append(self, path: str) -> MemoryAppender:
         with self._guard:
@@ -130,8 +134,10 @@ class MemoryDriver:
 
     def discard(self, path: str) -> None:
         with self._guard:
+            is_folder = path in self._folders
             self.delete(path)
-            self.remove_empty(path.rpartition("/")[0])
+            if not is_folder:
+                self.remove_empty(path.rpartition("/")[0])
 
     def remove_empty(self, path: str) -> None:
         with self._guard:

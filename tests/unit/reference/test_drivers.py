@@ -19,7 +19,17 @@ def test_write_replaces_the_whole_file(driver: Driver) -> None:
     assert driver.list("a/b") == ["c"]
 
 
-@pytest.mark.parametrize("operation", ["read", "open", "stat", "list", "touch", "append", "delete"])
+def test_write_that_is_settled_later(driver: Driver) -> None:
+    driver.write("a/b", b"old")
+    driver.write("a/b", b"new", durable=False)
+    assert driver.read("a/b") == b"new"
+    driver.settle("a/b")
+    assert driver.list("a") == ["b"]
+
+
+@pytest.mark.parametrize(
+    "operation", ["read", "open", "stat", "list", "touch", "append", "delete", "discard", "settle"]
+)
 def test_absent_is_not_found(driver: Driver, operation: str) -> None:
     driver.write("there", b"")
     for path in ("absent", "absent/below", "there/below"):
@@ -125,6 +135,12 @@ def test_delete_of_a_folder_and_empty_folders(driver: Driver) -> None:
         driver.stat("a")
     driver.write("a/b/c", b"again")
     assert driver.read("a/b/c") == b"again"
+
+
+def test_discard_of_a_folder(driver: Driver) -> None:
+    driver.write("f/g/h", b"")
+    driver.discard("f/g")
+    assert driver.list("f") == []
 
 
 def test_walk_yields_files_in_order(driver: Driver) -> None:

@@ -90,7 +90,7 @@ class Verifier:
                     "verify_iat": False,
                 },
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
             raise BadToken(_WHY.get(type(error), "the token cannot be read")) from None
         subject = claims.get("sub", "")
         if not isinstance(subject, str) or not subject.isprintable():
@@ -149,6 +149,7 @@ _WHY: dict[type[Exception], str] = {
     jwt.InvalidAlgorithmError: "the token is not signed in the way that belongs to its key",
     jwt.InvalidSignatureError: "the token's signature is wrong",
     jwt.InvalidAudienceError: "the token is for another service (aud)",
+    jwt.MissingRequiredClaimError: "the token lacks iss, aud or exp",
     jwt.InvalidIssuerError: "the token is from another issuer (iss)",
 }
 

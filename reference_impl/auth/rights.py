@@ -42,13 +42,14 @@ class Rights:
         return any(account == NO_ACCOUNT for account, _, _ in self._rules)
 
     def _allows(self, account: str | None, repository: str | None, action: str) -> bool:
-        right = _CATALOG_RIGHT if repository is None and action == CATALOG else action
-        for whose, pattern, actions in self._rules:
-            if right not in actions or not _is_meant(whose, account):
-                continue
-            if repository is None or pattern.fullmatch(repository):
-                return True
-        return False
+        if repository is None:
+            right, name = (_CATALOG_RIGHT if action == CATALOG else ""), ""
+        else:
+            right, name = (action if action in ACTIONS else ""), repository
+        return any(
+            right in actions and _is_meant(whose, account) and pattern.fullmatch(name)
+            for whose, pattern, actions in self._rules
+        )
 
 
 _Compiled = tuple[str, re.Pattern[str], frozenset[str]]

@@ -46,8 +46,9 @@ class Sessions:
         self._swept_ns: dict[str, int] = {}
 
     def create(self, repository: str, owner: str | None = None) -> str:
-        """Begin an upload, durably; returns its id (rows 28 and 29).  Raises TOOMANYREQUESTS.
+        """Begin an upload; returns its id (rows 28 and 29).  Raises TOOMANYREQUESTS.
 
+        It survives a kill, and from its first kept byte on a power cut too: before that there is nothing to lose.
         Only ``owner``, an account, can then see and continue it; None: whoever may push.
         """
         self._make_room(repository)
@@ -58,7 +59,7 @@ class Sessions:
         # This makes it usable, so it comes last: no crash leaves a session that has lost its owner.
         started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock() // 10**9))
         path = layout.session_started_at(repository, session)
-        self._driver.write(path, started_at.encode("ascii"))
+        self._driver.write(path, started_at.encode("ascii"), durable=False)
         return session
 
     def size(self, repository: str, session: str, owner: str | None = None) -> int:
@@ -97,7 +98,7 @@ class Sessions:
             opened_by = self._driver.read(layout.session_owner(repository, session))
         except NotFound:
             return found
-        if owner is None or opened_by != owner.encode():
+        if not owner or opened_by != owner.encode():
             raise _unknown(session)
         return found
 
@@ -223,7 +224,7 @@ class Upload:
             self._appender.sync()
             size_bytes = self._appender.size_bytes
             if self.session:
-                self._driver.stat(self._path)
+                self._driver.settle(layout.session_started_at(self.repository, self.session))
             return size_bytes
         except NotFound:
             raise _unknown(self.session) from None
@@ -263,8 +264,8 @@ class Upload:
             self._forget()
 
     def _forget(self) -> None:
-        with contextlib.suppress(NotFound):
-            self._driver.delete(self._folder)
+        with contextlib.suppress(NotFound):  # a session that a power cut brings back has lost its data
+            self._driver.discard(self._folder)
 
 
 def _stat(driver: Driver, path: str) -> Stat | None:

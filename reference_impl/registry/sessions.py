@@ -48,7 +48,7 @@ class Sessions:
     def create(self, repository: str, owner: str | None = None) -> str:
         """Begin an upload; returns its id (rows 28 and 29).  Raises TOOMANYREQUESTS.
 
-        It survives a kill, and from its first kept byte on a power cut too: before that there is nothing to lose.
+        It survives a kill, and a power cut too as soon as `Upload.keep` kept something of it.
         Only ``owner``, an account, can then see and continue it; None: whoever may push.
         """
         self._make_room(repository)

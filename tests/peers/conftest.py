@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.targets.host import WorkFolder
 
-from .registries import Reference
+from .registries import Distribution, Reference
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -42,3 +43,27 @@ def _served() -> Iterator[Reference]:
             yield served
     finally:
         folder.close()
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    """A folder for a store that several registries serve, one after the other."""
+    folder = WorkFolder()
+    yield folder.path
+    folder.close()
+
+
+@pytest.fixture
+def ours(work: Path) -> Iterator[Reference]:
+    """The reference over that store; not yet started."""
+    served = Reference(work / "store", work / "reference.log")
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def theirs(work: Path) -> Iterator[Distribution]:
+    """Distribution over that store; not yet started."""
+    served = Distribution(work / "store", work / "distribution.log")
+    yield served
+    served.close()

@@ -47,13 +47,15 @@ KINDS: dict[str, ErrorKind] = {
     "OUT_OF_ORDER": ErrorKind(416, "BLOB_UPLOAD_INVALID", "the chunk does not begin where the upload ends"),
     "PAGE_SIZE_INVALID": ErrorKind(400, "UNSUPPORTED", "n is not a number of results"),
     "RANGE_INVALID": ErrorKind(400, "BLOB_UPLOAD_INVALID", "malformed Content-Range"),
-    "REQUEST_TIMEOUT": ErrorKind(408, "BLOB_UPLOAD_INVALID", "the body stopped coming"),
+    "READ_ONLY": ErrorKind(405, "UNSUPPORTED", "this registry is read-only"),
+    "REQUEST_TIMEOUT": ErrorKind(408, "BLOB_UPLOAD_INVALID", "the body did not come in time"),
     "SERVICE_UNKNOWN": ErrorKind(400, "UNSUPPORTED", "tokens for another service are not issued here"),
     "TAG_INVALID": ErrorKind(400, "MANIFEST_INVALID", "invalid tag"),
     "TOO_MANY_TAGS": ErrorKind(414, "UNSUPPORTED", "too many tags in one request"),
     "UPLOAD_BUSY": ErrorKind(416, "BLOB_UPLOAD_INVALID", "another request is writing to this upload"),
     # Faults of ours.
     "STORAGE_FULL": ErrorKind(507, "UNKNOWN", "the storage is full"),
+    "OVERLOADED": ErrorKind(503, "TOOMANYREQUESTS", "too many connections; try again later"),
     "STORAGE_UNAVAILABLE": ErrorKind(503, "UNAVAILABLE", "the storage does not answer; try again later"),
     "UNKNOWN": ErrorKind(500, "UNKNOWN", "internal error"),
 }
@@ -63,10 +65,13 @@ def refused(refusals: Iterable[Refusal], headers: Mapping[str, str] | None = Non
     """Answer with one or more errors; the first decides the status."""
     every = list(refusals)
     errors = [_error(refusal.reason, refusal.detail) for refusal in every]
+    status = KINDS[every[0].reason].status
+    # Whatever else comes on the connection would be the rest of the body.
+    closing = {"Connection": "close"} if status == 408 else {}
     return Response(
         json.dumps({"errors": errors}, separators=(",", ":")),
-        KINDS[every[0].reason].status,
-        headers=dict(headers or {}),
+        status,
+        headers=dict(headers or {}) | closing,
         media_type="application/json",
     )
 

@@ -32,7 +32,7 @@ class Manifests:
         tags = self._more_tags(request, reference)
         limits = self._context.limits
         try:
-            body = await whole(request, limits.manifest_max_bytes, limits.body_idle_timeout_s)
+            body = await whole(request, limits.manifest_max_bytes, limits)
         except Disconnected:
             return None
         content_type = request.headers.get("content-type", "").partition(";")[0].strip()

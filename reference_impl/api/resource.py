@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import sys
-import traceback
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
@@ -16,11 +13,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..auth.base import ACTIONS_BY_METHOD, Access, Account, Authorizer, Denied, Unauthorized
-from ..drivers.base import Unavailable
 from ..registry import names
 from ..registry.errors import OutOfOrder, Refusal, SeveralRefusals
 from ..registry.store import Registry
+from . import faults
 from .errors import refused
+from .limits import Limits
+from .state import ABORT, ACCOUNT, DEADLINE, state
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,42 +27,40 @@ T = TypeVar("T")
 Handler = Callable[[Request], Coroutine[Any, Any, Response | None]]
 """Answers a request; None if nobody is there any more to be answered."""
 
-RETRY_AFTER_S = 5
 VETTING_THREADS = 2
-_STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``page_size`` bounds all listings, in entries."""
-
-    page_size: int = 1000
-    manifest_max_bytes: int = 4 << 20
-    referrers_max_bytes: int = 4 << 20
-    tags_per_push: int = 64
-    body_idle_timeout_s: float = 60.0
+_READING = {"GET", "HEAD"}
+_BREAK_OFF_S = 1.0
 
 
 class Context:
     """What handlers work with."""
 
-    def __init__(self, registry: Registry, authorizer: Authorizer, limits: Limits, threads: int = 32) -> None:
+    def __init__(self, registry: Registry, authorizer: Authorizer, limits: Limits) -> None:
         self.registry = registry
         self.authorizer = authorizer
         self.limits = limits
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="storage")
+        self._pool = ThreadPoolExecutor(limits.storage_threads, thread_name_prefix="storage")
         self._vetting = ThreadPoolExecutor(VETTING_THREADS, thread_name_prefix="vetting")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do blocking work in a thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        """Do blocking work in a thread.  Whoever is cancelled meanwhile still sees it end first."""
+        work = self._pool.submit(function, *args, **kwargs)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            # The thread goes on: nobody may close a file under it.
+            if not work.cancelled():
+                await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
+            raise
 
     async def authorize(self, request: Request, *wanted: Access) -> Account:
         """Return who asks, if all of ``wanted`` is allowed.  Raises Unauthorized, Denied."""
         if self.authorizer.may_block(request.headers):
-            return await self.vet(self.authorizer.authorize, request.headers, wanted)
-        return self.authorizer.authorize(request.headers, wanted)
+            account = await self.vet(self.authorizer.authorize, request.headers, wanted)
+        else:
+            account = self.authorizer.authorize(request.headers, wanted)
+        state(request.scope)[ACCOUNT] = account.name
+        return account
 
     async def admit(self, request: Request, *more: Access) -> Account:
         """Return who asks, if they may do to the repository what the method does, and ``more``.
@@ -83,25 +80,47 @@ class Resource:
     """An endpoint: a handler for each method it knows.
 
     What concerns a repository is authorized before its handler sees it, unless the handlers ``admit`` by
-    themselves.
+    themselves.  ``pattern`` is what paths of the endpoint have in common, for people.  A ``read_only``
+    endpoint has only those of its methods that change nothing.
     """
 
-    def __init__(self, context: Context, handlers: Mapping[str, Handler], *, admits: bool = False) -> None:
+    def __init__(
+        self,
+        context: Context,
+        handlers: Mapping[str, Handler],
+        *,
+        pattern: str = "",
+        admits: bool = False,
+        read_only: bool = False,
+    ) -> None:
         self._context = context
         self._admits = admits
-        self._handlers = dict(handlers)
-        self._allow = ", ".join(sorted(self._handlers))
+        self.pattern = pattern
+        withheld = handlers.keys() - _READING if read_only else set()
+        self._refusals = dict.fromkeys(withheld, Refusal("READ_ONLY"))
+        self._handlers = {method: handler for method, handler in handlers.items() if method not in withheld}
+        self.methods = tuple(sorted(self._handlers))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        response = await self._answer(request)
-        if response is not None:
-            await response(scope, receive, send)
+        deadline = asyncio.get_running_loop().time() + self._context.limits.request_timeout_s
+        state(scope)[DEADLINE] = deadline
+        response = await self._answer(Request(scope, receive))
+        if response is None:
+            return
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                await response(scope, receive, send)
+        except Exception as error:
+            # The answer has begun: all that can still be told is that it is not whole.
+            if not limit.expired():
+                faults.note(scope, error)
+            await _break_off(scope, receive)
 
     async def _answer(self, request: Request) -> Response | None:
         handler = self._handlers.get(request.method)
         if handler is None:
-            return refused([Refusal("UNSUPPORTED")], {"Allow": self._allow})
+            refusal = self._refusals.get(request.method, Refusal("UNSUPPORTED"))
+            return refused([refusal], {"Allow": ", ".join(self.methods)})
         try:
             if "name" in request.path_params and not self._admits:
                 await self._context.admit(request)
@@ -119,15 +138,8 @@ class Resource:
             return refused([Refusal("UNAUTHORIZED", detail)], {"WWW-Authenticate": error.challenge})
         except Denied:
             return refused([Refusal("DENIED")])
-        except Unavailable:
-            return refused([Refusal("STORAGE_UNAVAILABLE")], {"Retry-After": str(RETRY_AFTER_S)})
-        except OSError as error:
-            _report(error)
-            full = error.errno in _STORAGE_FULL
-            return refused([Refusal("STORAGE_FULL" if full else "UNKNOWN")])
         except Exception as error:
-            _report(error)
-            return refused([Refusal("UNKNOWN")])
+            return faults.answer(request.scope, error)
 
 
 def upload_range(size_bytes: int) -> dict[str, str]:
@@ -135,6 +147,10 @@ def upload_range(size_bytes: int) -> dict[str, str]:
     return {"Range": f"0-{size_bytes - 1}"} if size_bytes else {}
 
 
-def _report(error: BaseException) -> None:
-    text = "".join(traceback.format_exception(error))
-    print(text, file=sys.stderr, end="", flush=True)
+async def _break_off(scope: Scope, receive: Receive) -> None:
+    abort: Callable[[], None] = state(scope).get(ABORT, lambda: None)
+    abort()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_BREAK_OFF_S):
+            while (await receive())["type"] != "http.disconnect":
+                pass

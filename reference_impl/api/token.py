@@ -39,7 +39,7 @@ class Tokens:
     async def by_form(self, request: Request) -> Response | None:
         """``POST`` with a form: the grant type ``password`` of OAuth 2 (RFC 6749, 4.3)."""
         try:
-            body = await whole(request, _FORM_MAX_BYTES, self._context.limits.body_idle_timeout_s)
+            body = await whole(request, _FORM_MAX_BYTES, self._context.limits)
         except Disconnected:
             return None
         except Refusal as refusal:

@@ -75,7 +75,7 @@ class Uploads:
             await self._context.run(upload.undo)
             return None
         except BaseException:
-            upload.undo()
+            await self._context.run(upload.undo)
             raise
 
         def finish() -> Blob:
@@ -179,10 +179,10 @@ class Uploads:
             await self._context.run(_keep_if_there, upload)
             return None
         except OSError:
-            upload.undo()
+            await self._context.run(upload.undo)
             raise
         except BaseException:
-            _keep_if_there(upload)
+            await self._context.run(_keep_if_there, upload)
             raise
         received = upload.size_bytes - upload.start + len(rest)
         if declared is not None and received != declared[1] - declared[0] + 1:
@@ -192,7 +192,7 @@ class Uploads:
 
     async def _copy(self, request: Request, upload: Upload) -> bytes:
         """Write the body's parts as they come, all but the last, which is returned."""
-        async for part, is_last in chunks(request, self._context.limits.body_idle_timeout_s):
+        async for part, is_last in chunks(request, self._context.limits):
             if is_last:
                 return part
             if part:

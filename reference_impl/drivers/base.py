@@ -80,6 +80,10 @@ class Driver(Protocol):
         """Replace the file atomically and durably; makes parent folders.  Not ``durable``: the old or the
         new content survives a kill, and a power cut only after ``settle``."""
 
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """``write`` for each path and content, in order, as cheaply as several at once can be.  They are
+        durable on return, and may be seen before."""
+
     def create(self, path: str) -> None:
         """Make an empty file, not yet durable; makes parent folders."""
 
@@ -133,6 +137,12 @@ class Driver(Protocol):
 
     def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> AbstractContextManager[None]:
         """Hold an advisory lock, between threads and processes.  Raises Busy unless ``wait``."""
+
+
+def write_each(driver: Driver, files: Iterable[tuple[str, bytes]]) -> None:
+    """`Driver.write_all` by way of `Driver.write`."""
+    for path, data in files:
+        driver.write(path, data)
 
 
 def link_each(driver: Driver, pairs: Iterable[tuple[str, str]]) -> set[str]:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from .base import Busy, NotFound, Stat
 from .folders import Folders
 from .posix import Posix
+from .settled import Settled
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class FilesystemDriver:
         self._scratch = scratch
         self._posix = posix or Posix(fsync=fsync)
         self._folders = Folders(self._posix)
+        self._settled = Settled()
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -82,21 +84,16 @@ class FilesystemDriver:
     # -- writing ---------------------------------------------------------------------------
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
-        fd, temporary = self._in_scratch(self._posix.create)
-        try:
-            try:
-                _write_all(self._posix, fd, data)
-                if durable:
-                    self._posix.sync(fd)
-            finally:
-                os.close(fd)
-            self._rename(temporary, self._full(path))
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                self._posix.unlink(temporary)
-            raise
         if durable:
-            self._folders.settle(os.path.dirname(self._full(path)))
+            self.write_all([(path, data)])
+        else:
+            self._write(path, data, sync=False)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        written = [(self._full(path), self._write(path, data, sync=True)) for path, data in files]
+        for full, found in written:
+            self._folders.settle(os.path.dirname(full))
+            self._settled.add(full, found)
 
     def create(self, path: str) -> None:
         full = self._full(path)
@@ -115,10 +112,14 @@ class FilesystemDriver:
         with _translated(path):
             fd = os.open(full, os.O_RDONLY | os.O_CLOEXEC)
             try:
+                found = os.fstat(fd)
+                if self._settled.has(full, found):
+                    return
                 self._posix.sync(fd)
             finally:
                 os.close(fd)
-            self._folders.settle(os.path.dirname(full))
+        self._folders.settle(os.path.dirname(full))
+        self._settled.add(full, found)
 
     def append(self, path: str) -> FileAppender:
         full = self._full(path)
@@ -134,9 +135,13 @@ class FilesystemDriver:
                 raise
 
     def touch(self, path: str, after_ns: int = 0) -> None:
-        # An explicit time: the kernel's own "now" is that of the last tick, some ms in the past.
+        full = self._full(path)
         with _translated(path):
-            self._posix.set_time(self._full(path), max(time.time_ns(), after_ns + 1))
+            was_settled = self._settled.may_have(full) and self._settled.has(full, os.stat(full))
+            # An explicit time: the kernel's own "now" is that of the last tick, some ms in the past.
+            self._posix.set_time(full, max(time.time_ns(), after_ns + 1))
+            if was_settled:
+                self._settled.add(full, os.stat(full))
 
     def make_folder(self, path: str) -> None:
         self._folders.make_durable(self._full(path))
@@ -227,6 +232,22 @@ class FilesystemDriver:
                 raise
             self._folders.make(folder)
             return step(temporary), temporary
+
+    def _write(self, path: str, data: bytes, *, sync: bool) -> os.stat_result:
+        """Put a new file in the place of a path; returns what it is."""
+        fd, temporary = self._in_scratch(self._posix.create)
+        try:
+            _write_all(self._posix, fd, data)
+            if sync:
+                self._posix.sync(fd)
+            self._rename(temporary, self._full(path))
+            return os.fstat(fd)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                self._posix.unlink(temporary)
+            raise
+        finally:
+            os.close(fd)
 
     def _rename(self, source: str, target: str) -> None:
         for _ in range(_ATTEMPTS):

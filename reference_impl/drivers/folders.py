@@ -17,6 +17,7 @@ from collections import OrderedDict
 from .posix import Posix
 
 _TRUSTED_MAX = 256
+_SEEN_MAX = 1024
 
 
 class Folders:
@@ -26,6 +27,7 @@ class Folders:
         self._posix = posix
         self._guard = threading.Lock()
         self._trusted: OrderedDict[str, _Pin] = OrderedDict()
+        self._seen: OrderedDict[str, None] = OrderedDict()
 
     def make(self, full: str) -> None:
         """Make a folder and those above it, as far as they are missing; not durable.  Others may remove it at
@@ -41,10 +43,16 @@ class Folders:
 
     def settle(self, full: str) -> None:
         """Make what was done to the names in a folder durable, down to it; nothing if it is gone by now."""
-        if self._posix.fsync:
-            above = os.path.dirname(full)
-            with contextlib.suppress(FileNotFoundError):
-                self._posix.sync_folder(full)
+        if not self._posix.fsync:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self._posix.sync_folder(full)
+            if self._trusts(full):
+                return
+            if self._came_before(full):  # most folders are settled once, and not worth to be kept open
+                self._settle_above(full)
+            else:
+                above = os.path.dirname(full)
                 self._posix.sync_folder(above)
                 self._settle_above(above)
 
@@ -75,6 +83,14 @@ class Folders:
                 return
             self._trust(full, pin)
             full = above
+
+    def _came_before(self, full: str) -> bool:
+        with self._guard:
+            came_before = full in self._seen
+            self._seen[full] = None
+            if len(self._seen) > _SEEN_MAX:
+                self._seen.popitem(last=False)
+            return came_before
 
     def _trusts(self, full: str) -> bool:
         with self._guard:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .base import Busy, DriverError, NotFound, Stat, link_each, walk_files
+from .base import Busy, DriverError, NotFound, Stat, link_each, walk_files, write_each
 
 
 @dataclass(slots=True)
@@ -74,6 +74,9 @@ class MemoryDriver:
         with self._guard:
             self._enter(path)
             self._files[path] = _File(bytearray(data), time.time_ns())
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        write_each(self, files)
 
     def create(self, path: str) -> None:
         with self._guard:

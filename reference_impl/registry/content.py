@@ -9,7 +9,7 @@ from ..drivers.base import Driver, NotFound, Reader
 from . import layout, locks, repositories
 from .digests import CANONICAL, Digest, digest_of, hasher
 from .errors import Refusal
-from .links import read_digest_link, write_link
+from .links import read_digest_link, write_links
 
 _HASH_BLOCK_BYTES = 1 << 20
 _EMPTY = digest_of(b"")
@@ -87,8 +87,8 @@ class Content:
         return Blob(claimed, canonical, size_bytes)
 
     def link(self, repository: str, canonical: Digest, under: Iterable[Digest]) -> None:
-        for name in sorted(under):
-            write_link(self._driver, layout.layer_link(repository, name), canonical)
+        links = [(layout.layer_link(repository, name), canonical) for name in sorted(under)]
+        write_links(self._driver, links)
 
     def delete(self, repository: str, digest: Digest) -> None:
         """Remove a blob from a repository; others keep it.  Raises BLOB_UNKNOWN, NAME_UNKNOWN."""

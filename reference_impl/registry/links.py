@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..drivers.base import Driver, NotFound
 from . import names
 from .digests import CANONICAL, Digest
@@ -25,5 +27,18 @@ def read_digest_link(driver: Driver, path: str, name: Digest) -> Digest | None:
     return target if name.algorithm != CANONICAL or target == name else None
 
 
-def write_link(driver: Driver, path: str, target: Digest) -> None:
-    driver.write(path, str(target).encode("ascii"))
+def write_links(driver: Driver, targets: Iterable[tuple[str, Digest]]) -> None:
+    """Make links durably, in order; one that says so already is as good as written now."""
+    files = [(path, str(target).encode("ascii")) for path, target in targets]
+    driver.write_all([(path, text) for path, text in files if not _is_renewed(driver, path, text)])
+
+
+def _is_renewed(driver: Driver, path: str, text: bytes) -> bool:
+    try:
+        if driver.read(path) != text:
+            return False
+        driver.touch(path)
+        driver.settle(path)
+    except NotFound:
+        return False
+    return True

@@ -15,7 +15,7 @@ from . import documents, layout, locks, names, repositories
 from .content import Content
 from .digests import CANONICAL, ENCODED_CHARS, Digest, digest_of
 from .errors import Refusal, SeveralRefusals
-from .links import read_digest_link, write_link
+from .links import read_digest_link, write_links
 from .tags import Tags
 
 
@@ -141,13 +141,23 @@ class Manifests:
             with locks.publishing(self._driver, shards):
                 self._check_references(wanted)
                 repositories.ensure(self._driver, repository)
-                self._driver.write(layout.blob_data(canonical), body)
+                self._store(repository, canonical, body)
                 self._note_media_type(repository, canonical, document)
-                for name in sorted({canonical, digest}):
-                    write_link(self._driver, layout.revision_link(repository, name), canonical)
+                for name in sorted({canonical, digest}):  # the canonical one is there before any other
+                    write_links(self._driver, [(layout.revision_link(repository, name), canonical)])
                 for tag in tags:
                     self._tags.point(repository, tag, canonical)
         return Accepted(digest, document.subject)
+
+    def _store(self, repository: str, canonical: Digest, body: bytes) -> None:
+        """Store a manifest's bytes durably, and lease them."""
+        path = layout.blob_data(canonical)
+        with contextlib.suppress(NotFound):
+            # A link is only made once what it leads to is durable.
+            if self.resolve(repository, canonical) is not None and self._driver.read(path) == body:
+                self._content.lease(canonical)
+                return
+        self._driver.write(path, body)
 
     def _resolve_references(self, repository: str, document: documents.Document) -> dict[str, Digest | None]:
         wanted: dict[str, Digest | None] = {}

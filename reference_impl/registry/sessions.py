@@ -73,6 +73,7 @@ class Sessions:
         try:
             if not found.has_data:
                 self._driver.create(path)
+                self._driver.settle(path)
             appender = self._driver.append(path)
         except NotFound:
             raise _unknown(session) from None

@@ -10,7 +10,7 @@ from ..drivers.base import Driver, NotFound
 from . import layout, names, repositories
 from .digests import Digest
 from .errors import Refusal
-from .links import read_link, write_link
+from .links import read_link, write_links
 
 
 class Tags:
@@ -55,13 +55,12 @@ class Tags:
         index_link = layout.tag_index_link(repository, tag, digest)
         current_link = layout.tag_current_link(repository, tag)
         if self._there(folder):
-            write_link(self._driver, index_link, digest)
-            write_link(self._driver, current_link, digest)
+            write_links(self._driver, [(index_link, digest), (current_link, digest)])
             return
         # A new tag appears complete, in one step: every folder in ``tags`` counts as a tag.
         building = f"{layout.SCRATCH}/{uuid.uuid4().hex}"
         for link in (index_link, current_link):
-            write_link(self._driver, building + link.removeprefix(folder), digest)
+            self._driver.write(building + link.removeprefix(folder), str(digest).encode("ascii"))
         self._driver.move(building, folder)
 
     def remove(self, repository: str, tag: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -37,14 +38,29 @@ def modules(room: str) -> list[Path]:
     return sorted((ROOT / "harness" / room).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def imported(path: Path, root: Path = ROOT) -> frozenset[str]:
+    """Return the full names of all modules that a file imports, and of what it takes out of them."""
+    package = path.relative_to(root).parent.parts
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+def test_relative_imports_are_seen_as_what_they_are(tmp_path: Path) -> None:
+    module, package = tmp_path / "a/b/c.py", tmp_path / "a/b/__init__.py"
+    module.parent.mkdir(parents=True)
+    text = "from ..x import y\nfrom . import z\nif 0:\n    from .w import v\n"
+    seen = {"a.x", "a.x.y", "a.b", "a.b.z", "a.b.w", "a.b.w.v"}
+    for path in (module, package):
+        path.write_text(text)
+        assert imported(path, tmp_path) == seen
 
 
 @pytest.mark.parametrize("room", PURE)
@@ -83,26 +99,61 @@ def test_the_reference_and_the_harness_do_not_know_each_other() -> None:
         assert not guilty
 
 
+REFERENCE = ROOT / "reference_impl"
 STOREYS: dict[str, frozenset[str]] = {
+    # The storeys, and what is beside them.
     "drivers": frozenset(),
     "registry": frozenset({"drivers"}),
     "auth": frozenset(),
-    "api": frozenset({"registry", "auth", "drivers"}),
+    "api": frozenset({"registry", "auth", "drivers", "logs"}),
     "collect": frozenset({"registry", "drivers"}),
+    # What makes a program of them.
+    "logs": frozenset(),
+    "settings": frozenset({"auth"}),
+    "setting_keys": frozenset({"settings"}),
+    "configuration": frozenset({"settings", "setting_keys"}),
+    "tls": frozenset({"auth"}),
+    "connection": frozenset({"api", "registry"}),
+    "serve": frozenset({"connection", "tls"}),
+    "stores": frozenset({"configuration", "settings", "registry", "drivers", "collect"}),
+    "service": frozenset(
+        {"configuration", "settings", "stores", "connection", "serve", "tls", "logs"}
+        | {"api", "auth", "registry", "drivers", "collect"}
+    ),
+    "commands": frozenset(
+        {"configuration", "settings", "setting_keys", "stores", "service", "logs"}
+        | {"auth", "registry", "drivers", "collect"}
+    ),
+    "__main__": frozenset({"commands"}),
 }
+"""Every part of the reference, and the other parts that it may know."""
+HTTP_PARTS = frozenset({"api", "connection", "serve", "service"})
+HTTP = frozenset({"starlette", "uvicorn", "http", "httptools", "httpx", "h11"})
+OPENS_DRIVERS = frozenset({"registry/store.py", "stores.py"})
+
+
+def part(path: Path) -> str:
+    """The storey, or the module beside them, that a file of the reference is in."""
+    return path.relative_to(REFERENCE).parts[0].removesuffix(".py")
+
+
+def reference_modules() -> list[Path]:
+    return [path for path in sorted(REFERENCE.rglob("*.py")) if path != REFERENCE / "__init__.py"]
+
+
+def test_every_part_of_the_reference_has_a_row() -> None:
+    assert {part(path) for path in reference_modules()} == STOREYS.keys()
 
 
 @pytest.mark.parametrize("storey", sorted(STOREYS))
 def test_the_storeys_of_the_reference(storey: str) -> None:
-    paths = sorted((ROOT / "reference_impl" / storey).rglob("*.py"))
-    assert paths
     guilty = {
         f"{path.relative_to(ROOT)} imports {name}"
-        for path in paths
+        for path in reference_modules()
+        if part(path) == storey
         for name in imported(path)
         if name.startswith("reference_impl.")
-        and (other := name.split(".")[1]) in STOREYS
-        and other != storey
+        and (other := name.split(".")[1]) != storey
         and other not in STOREYS[storey]
     }
     assert not guilty
@@ -111,9 +162,21 @@ def test_the_storeys_of_the_reference(storey: str) -> None:
 def test_only_the_handlers_know_http() -> None:
     guilty = {
         f"{path.relative_to(ROOT)} imports {name}"
-        for storey in ("drivers", "registry", "collect")
-        for path in sorted((ROOT / "reference_impl" / storey).rglob("*.py"))
+        for path in reference_modules()
+        if part(path) not in HTTP_PARTS
         for name in imported(path)
-        if name.split(".")[0] in ("starlette", "uvicorn", "http", "httptools")
+        if name.split(".")[0] in HTTP
+    }
+    assert not guilty
+
+
+def test_drivers_are_known_by_their_protocol_alone() -> None:
+    """Whatever works over one driver works over all: only what opens a store names one of them."""
+    guilty = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in reference_modules()
+        if part(path) != "drivers" and str(path.relative_to(REFERENCE)) not in OPENS_DRIVERS
+        for name in imported(path)
+        if name.startswith("reference_impl.drivers.") and name.split(".")[2] != "base"
     }
     assert not guilty

@@ -25,7 +25,7 @@ from typing import Any
 
 from harness.targets import nursery_main
 from harness.targets.nursery_main import MESSAGE_BYTES
-from harness.targets.process import clear_group
+from harness.targets.process import Entry, clear_group
 from harness.targets.reaper import REAPER, kill_group
 
 ANSWER_LIMIT_S = 30.0
@@ -64,11 +64,25 @@ class Nursery:
             theirs.close()
         REAPER.watch_process(self._popen.pid)
 
-    def spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> Fledgling:
+    def spawn(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        out: int,
+        err: int,
+        *,
+        entry: Entry | None = None,
+    ) -> Fledgling:
         """Start ``python -m package …``; `out` and `err` are file descriptors."""
         if list(argv[:3]) != [sys.executable, "-m", self._module]:
             raise NurseryError(f"preloaded for `python -m {self._module}` only")
-        answer = self._ask({"argv": list(argv[2:]), "env": dict(env), "cwd": str(cwd)}, [out, err])
+        request = {"argv": list(argv[2:]), "env": dict(env), "cwd": str(cwd)}
+        files = [out, err]
+        if entry is not None:
+            request["entry"] = str(entry.script)
+            files.append(entry.fd)
+        answer = self._ask(request, files)
         return Fledgling(int(answer["pid"]), self)
 
     def reap(self, pid: int) -> int:

@@ -2,7 +2,8 @@
 
 Spoken over a Unix socket, a packet each: a request as JSON, with the child's output and error as file
 descriptors along with it, then the answer as JSON. ``{"argv", "env", "cwd"}`` is answered by ``{"pid"}``, and
-``{"reap": pid}`` by ``{"code"}``. It ends when the socket does; its children go on.
+``{"reap": pid}`` by ``{"code"}``. With ``"entry"``, a script, and a third file descriptor, the child first
+calls the script's ``enter`` with it. It ends when the socket does; its children go on.
 
 Arguments: the socket's file descriptor, and the modules to import, the first of which holds ``main``. Besides
 these, only the standard library is imported.
@@ -35,7 +36,7 @@ def main() -> None:
                 raise
     gc.freeze()
     while True:
-        data, files, _, _ = socket.recv_fds(pipe, MESSAGE_BYTES, 2)
+        data, files, _, _ = socket.recv_fds(pipe, MESSAGE_BYTES, 3)
         if not data:
             return
         request = json.loads(data)
@@ -59,6 +60,8 @@ def _live(module: str, request: Mapping[str, Any], files: list[int]) -> None:
         os.setsid()
         os.dup2(files[0], 1)
         os.dup2(files[1], 2)
+        if "entry" in request:
+            runpy.run_path(request["entry"])["enter"](files.pop())
         for file in files:
             os.close(file)
         # Line by line, and each line in one write(2): a collector in lockstep depends on it.

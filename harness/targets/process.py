@@ -6,8 +6,10 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -38,10 +40,45 @@ Spawn = Callable[[Sequence[str], Mapping[str, str], Path, int, int], Process]
 `OSError`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a child passes before its program starts. ``script``: a file that, run with the number of ``fd``
+    as its argument, is told over that socket what to become; a forked child calls its ``enter(fd)``."""
+
+    script: Path
+    fd: int
+
+
+class Start(Protocol):
+    """A `Spawn` that can send the child through an entry first."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        out: int,
+        err: int,
+        *,
+        entry: Entry | None = None,
+    ) -> Process: ...
+
+
 class Child:
     """A process started with fork and exec."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        out: int,
+        err: int,
+        *,
+        entry: Entry | None = None,
+    ) -> None:
+        if entry is not None:
+            argv = [sys.executable, "-I", "-S", str(entry.script), str(entry.fd)]
         self._popen = subprocess.Popen(
             list(argv),
             env=dict(env),
@@ -50,6 +87,7 @@ class Child:
             stdout=out,
             stderr=err,
             start_new_session=True,
+            pass_fds=(entry.fd,) if entry is not None else (),
         )
         self._cleared = False
         REAPER.watch_process(self.pid)

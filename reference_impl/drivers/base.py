@@ -68,7 +68,8 @@ class Appender(Protocol):
 
 class Driver(Protocol):
     """Storage with POSIX-like guarantees.  Every method may be called from any thread, and may raise
-    OSError or Unavailable; NotFound only if the backend itself said so."""
+    OSError or Unavailable; NotFound only if the backend itself said so.  A folder that becomes empty may go
+    by itself, unless ``make_folder`` made it."""
 
     def read(self, path: str) -> bytes:
         """Return the whole file.  Raises NotFound."""

@@ -14,7 +14,10 @@ import pytest
 
 from reference_impl.drivers.base import Driver
 from reference_impl.drivers.memory import MemoryDriver
+from reference_impl.drivers.s3.place import Place
 from reference_impl.registry.store import Registry, filesystem_driver
+
+from . import buckets
 
 PROJECT = Path(__file__).parents[3]
 
@@ -71,9 +74,21 @@ def repo() -> str:
     return f"team/app-{next(_numbers)}"
 
 
-@pytest.fixture(params=["filesystem", "memory"])
+@pytest.fixture(scope="session")
+def place() -> Iterator[Place]:
+    """A bucket of a moto server, the same for all tests."""
+    with buckets.moto_server() as served:
+        yield served
+
+
+@pytest.fixture(params=["filesystem", "memory", "s3"])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
-    return MemoryDriver() if request.param == "memory" else filesystem_driver(str(tmp_path), fsync=False)
+    if request.param == "memory":
+        return MemoryDriver()
+    if request.param == "filesystem":
+        return filesystem_driver(str(tmp_path), fsync=False)
+    place = request.getfixturevalue("place")
+    return buckets.s3_driver(place, str(tmp_path), buckets.fresh_prefix())
 
 
 @pytest.fixture

@@ -1,90 +1,99 @@
-"""Serving the registry over HTTP, by uvicorn."""
+"""Serving the registry over HTTP, by uvicorn, from the first connection to the last."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from types import FrameType
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
-from .api.body import UNREAD
+from .connection import ConnectionLimits, Protocol, protocol
+from .tls import Certificate
 
-HEAD_MAX_BYTES = 64 << 10
-HEAD_TIMEOUT_S = 60.0
-SHUTDOWN_TIMEOUT_S = 2
+PARKING_LIMIT_S = 5.0
+_POLL_S = 0.02
 
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
+_log = logging.getLogger(__name__)
 
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with bounds on a request's head, and no byte of a body lost."""
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """``stop_grace_s`` is how long open requests may go on after a stop was asked for."""
 
-    _head_bytes = 0
-    _in_head = True
-    _head_timer: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._head_timed_out)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_timer.cancel()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_MAX_BYTES:
-                # What follows the head may be in the same data: only feed what must be head.
-                self._feed_long_head(data)
-                return
-        super().data_received(data)
-
-    def _feed_long_head(self, data: bytes) -> None:
-        keep = max(0, HEAD_MAX_BYTES - (self._head_bytes - len(data)))
-        super().data_received(data[:keep])
-        if self._in_head:
-            if not self.transport.is_closing():
-                self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
-        else:
-            super().data_received(data[keep:])
-
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        self._head_timer.cancel()
-        super().on_headers_complete()
-        cycle = self.cycle
-        self.scope["state"][UNREAD] = lambda: bytes(cycle.body)
-
-    def _head_timed_out(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+    connection: ConnectionLimits = field(default_factory=ConnectionLimits)
+    stop_grace_s: float = 10.0
+    certificate: Certificate | None = None
+    also: tuple[str, ...] = ()
+    """What else to say once it listens."""
 
 
-class AnnouncingServer(Server):
-    """Says where it listens as soon as it does."""
+class RegistryServer(Server):
+    """Says where it listens as soon as it does, and stops without losing what clients have sent.
 
-    def __init__(self, config: Config, announce: Callable[[], None]) -> None:
+    ``all_done`` is whether all requests had ended when it stopped.
+    """
+
+    def __init__(self, config: Config, serving: Serving, announce: Callable[[], None]) -> None:
         super().__init__(config)
+        self._serving = serving
         self._announce = announce
+        self.all_done = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._serving.certificate is not None:
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGHUP, self._renew, self._serving.certificate
+            )
         self._announce()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            # Whoever asks twice does not want to wait for anything.  It is as safe as any crash.
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the open requests, or park them: what arrived of an upload is kept, and can be resumed."""
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        self.all_done = await self._finished(self._serving.stop_grace_s)
+        if not self.all_done:
+            parked = [one for one in self.server_state.connections if isinstance(one, Protocol)]
+            _log.warning("breaking off %d connections that were not done in time", len(parked))
+            for one in parked:
+                one.park()
+            self.all_done = await self._finished(PARKING_LIMIT_S)
+
+    async def _finished(self, limit_s: float) -> bool:
+        clock = asyncio.get_running_loop().time
+        end = clock() + limit_s
+        while self.server_state.connections or self.server_state.tasks:
+            if clock() >= end:
+                return False
+            await asyncio.sleep(_POLL_S)
+        return True
+
+    def _renew(self, certificate: Certificate) -> None:
+        try:
+            certificate.renew()
+        except ValueError as error:
+            _log.error("the certificate stays as it was: %s", error)
+        else:
+            _log.info("the certificate was read again")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -102,17 +111,25 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(app: ASGIApp, sock: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def shown(host: str) -> str:
+    """A host as it is written in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+def serve(app: ASGIApp, sock: socket.socket, serving: Serving | None = None) -> bool:
+    """Serve until SIGTERM or SIGINT.  Returns whether all requests had ended then."""
+    serving = serving or Serving()
     host, port = sock.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+    scheme = "http" if serving.certificate is None else "https"
 
     def announce() -> None:
-        print(f"listening on http://{shown}:{port}", flush=True)
+        for line in (f"listening on {scheme}://{shown(host)}:{port}", *serving.also):
+            print(line, flush=True)
 
+    certificate = serving.certificate
     config = Config(
         app,
-        http=Protocol,
+        http=protocol(serving.connection),
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -120,12 +137,18 @@ def serve(app: ASGIApp, sock: socket.socket) -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+        timeout_keep_alive=max(1, round(serving.connection.keep_alive_s)),
+        ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn finishes what it is doing, then raises the signal again for whoever was there
         # before it: for nobody, as a stop that was asked for is a success.
         signal.signal(number, lambda _number, _frame: None)
-    AnnouncingServer(config, announce).run(sockets=[sock])
+    server = RegistryServer(config, serving, announce)
+    server.run(sockets=[sock])
+    if not server.all_done:
+        print(
+            "reference_impl: stopped with requests still at work on the storage", file=sys.stderr, flush=True
+        )
+    return server.all_done

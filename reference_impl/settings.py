@@ -48,7 +48,10 @@ class Http(Section):
 
 class S3(Section):
     endpoint: Text | None = Field(default=None, description="URL of the S3 server; none for that of AWS")
-    region: Text = Field(default="us-east-1", description="region that requests are signed for")
+    region: Text | None = Field(
+        default=None,
+        description="region that requests are signed for; none to take it where the AWS tools look",
+    )
     bucket: Text | None = Field(default=None, description="bucket to store in; it must exist")
     prefix: str = Field(default="", description="begin of all keys; what Distribution calls rootdirectory")
     access_key_id: Text | None = Field(
@@ -86,6 +89,11 @@ class Collect(Section):
         default=None,
         description="keep what was pushed, mounted or looked for this recently;"
         " none: 3600 inside the server, 0 for the command",
+    )
+    purge_delay_s: Seconds = Field(
+        default=0.0,
+        description="how long what was found to be unused can still be restored;"
+        " at least the grace if Distribution writes to the same store",
     )
     delete_untagged: bool = Field(
         default=False, description="also delete manifests that no tag, index or subject leads to"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..auth.base import CATALOG, Access
+from ..registry import names
 from ..registry.repositories import every
 from .paging import next_link, page_size
 from .resource import Context
@@ -34,7 +37,7 @@ class Catalog:
         return JSONResponse({"repositories": page}, headers=headers)
 
     def _page(self, last: str, limit: int) -> tuple[list[str], bool]:
-        # Sorted as a whole: folders come in another order than names (``a-b``, ``a/b``).
-        found = sorted(every(self._context.registry.driver))
-        after = [name for name in found if name > last]
-        return after[:limit], len(after) > limit
+        # What others put into the store under a name that nobody can ask for is not a repository.
+        found = filter(names.is_repository, every(self._context.registry.driver, last))
+        page = list(islice(found, limit + 1))
+        return page[:limit], len(page) > limit

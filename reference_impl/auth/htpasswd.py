@@ -120,3 +120,13 @@ def _load(path: str) -> dict[str, str]:
             raise BadFile(f"{where}: the hash of {name!r} is not bcrypt: make it with 'htpasswd -B'")
         hashes[name] = stored
     return hashes
+
+
+def entry(name: str, password: str, cost: int = _COST_DEFAULT) -> str:
+    """Return a line of the file.  Raises ValueError."""
+    if not name or ":" in name or name in RESERVED_NAMES or not name.isprintable():
+        raise ValueError(f"{name!r} cannot be the name of an account")
+    secret = password.encode()
+    if not secret or len(secret) > _PASSWORD_MAX_BYTES:
+        raise ValueError(f"a password has 1 to {_PASSWORD_MAX_BYTES} bytes")
+    return f"{name}:{bcrypt.hashpw(secret, bcrypt.gensalt(cost)).decode('ascii')}"

@@ -33,6 +33,9 @@ class ReadOnlyDriver:
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         raise ReadOnly(path)
 
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        raise ReadOnly("write_all")
+
     def create(self, path: str) -> None:
         raise ReadOnly(path)
 

@@ -25,36 +25,53 @@ def exists(driver: Driver, name: str) -> bool:
     return False
 
 
-def every(driver: Driver) -> Iterator[str]:
-    """Yield the names of all repositories, a folder before those below it."""
-    yield from _below(driver, layout.REPOSITORIES, "")
+def every(driver: Driver, after: str = "") -> Iterator[str]:
+    """Yield the names of all repositories greater than ``after``, in the order of their bytes.
+
+    Costs no more than the folders between ``after`` and the last name taken.
+    """
+    for name, entries in _folders(driver, after):
+        if not _OF_A_REPOSITORY.isdisjoint(entries):
+            yield name
 
 
 def every_upload(driver: Driver) -> Iterator[tuple[str, str]]:
     """Yield repository and session of all uploads, also where nothing else is stored yet."""
-    for name in _folders(driver, layout.REPOSITORIES, ""):
-        try:
-            sessions = driver.list(layout.uploads(name))
-        except NotFound:
-            continue
-        for session in sessions:
-            yield name, session
+    for name, entries in _folders(driver, ""):
+        if _UPLOADS in entries:
+            for session in _list(driver, layout.uploads(name)):
+                yield name, session
 
 
-def _below(driver: Driver, folder: str, name: str) -> Iterator[str]:
-    for below in _folders(driver, folder, name):
-        if exists(driver, below):
-            yield below
+_OF_A_REPOSITORY = {path.rpartition("/")[2] for path in (layout.layers("name"), layout.manifests("name"))}
+_UPLOADS = layout.uploads("name").rpartition("/")[2]
 
 
-def _folders(driver: Driver, folder: str, name: str) -> Iterator[str]:
+def _folders(driver: Driver, after: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield name and entries of every folder that is or could be a repository's, in the order of names."""
+    yield from _below(driver, "", _list(driver, layout.REPOSITORIES), after)
+
+
+def _below(driver: Driver, prefix: str, entries: list[str], after: str) -> Iterator[tuple[str, list[str]]]:
+    # A folder and what is below it are two things to sort: ``a-b`` comes between ``a`` and ``a/b``.
+    names = [prefix + entry for entry in entries if not entry.startswith("_")]
+    here = [name for name in names if name > after]
+    deeper = [f"{name}/" for name in names if f"{name}/" > after or after.startswith(f"{name}/")]
+    seen: dict[str, list[str]] = {}
+    for name in sorted(here + deeper):
+        folder = name.rstrip("/")
+        found = seen.pop(folder, None)
+        if found is None:
+            found = _list(driver, layout.repository(folder))
+        if name == folder:
+            seen[name] = found
+            yield name, found
+        else:
+            yield from _below(driver, name, found, after)
+
+
+def _list(driver: Driver, path: str) -> list[str]:
     try:
-        entries = driver.list(folder)
+        return driver.list(path)
     except NotFound:
-        return
-    for entry in entries:
-        if entry.startswith("_"):
-            continue
-        below = f"{name}/{entry}" if name else entry
-        yield below
-        yield from _folders(driver, f"{folder}/{entry}", below)
+        return []

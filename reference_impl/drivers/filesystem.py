@@ -13,10 +13,12 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from .base import Busy, NotFound, Stat
+from .base import NotFound, Stat
 from .folders import Folders
+from .locks import file_lock, flock, same_file
 from .posix import Posix
 from .settled import Settled
 
@@ -126,8 +128,8 @@ class FilesystemDriver:
         with _translated(path):
             fd = os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                _flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
-                if not _same_file(fd, full):  # published or removed while we came
+                flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
+                if not same_file(fd, full):  # published or removed while we came
                     raise NotFound(path)
                 return FileAppender(fd, self._posix)
             except BaseException:
@@ -200,21 +202,8 @@ class FilesystemDriver:
                     cleared += 1
         return cleared
 
-    @contextlib.contextmanager
-    def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-        full = self._full(path)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        try:
-            fd = os.open(full, flags, 0o644)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(full), exist_ok=True)
-            fd = os.open(full, flags, 0o644)
-        try:
-            operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            _flock(fd, operation if wait else operation | fcntl.LOCK_NB, path)
-            yield
-        finally:
-            os.close(fd)
+    def lock(self, path: str, *, shared: bool = False, wait: bool = True) -> AbstractContextManager[None]:
+        return file_lock(self._full(path), path, shared=shared, wait=wait)
 
     # -- steps -----------------------------------------------------------------------------
 
@@ -370,15 +359,3 @@ def _translated(path: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(path) from error
-
-
-def _flock(fd: int, operation: int, path: str) -> None:
-    try:
-        fcntl.flock(fd, operation)
-    except BlockingIOError as error:
-        raise Busy(path) from error
-
-
-def _same_file(fd: int, full: str) -> bool:
-    mine, theirs = os.fstat(fd), os.stat(full)
-    return (mine.st_dev, mine.st_ino) == (theirs.st_dev, theirs.st_ino)

@@ -70,34 +70,42 @@ class Contents:
 
 
 class Filler:
-    """Pushes to a registry, and records what must be there then."""
+    """Pushes to a registry, and records what must be there then.
 
-    def __init__(self, client: httpx.Client) -> None:
+    All names begin with ``below``. As the usual clients do, one that ``looks`` leaves out what a HEAD says is
+    there.
+    """
+
+    def __init__(self, client: httpx.Client, *, below: str = "", looks: bool = False) -> None:
         self._client = client
+        self._below = below
+        self._looks = looks
         self.contents = Contents()
 
     def blob(self, name: str, data: bytes, algorithm: str = "sha256") -> str:
         """Push in chunks, as every registry can."""
-        digest = sha(data, algorithm)
-        location = begin(self._client, name)
-        for first in range(0, len(data), CHUNK_BYTES):
-            location = send(self._client, location, data[first : first + CHUNK_BYTES])
-        finish(self._client, location, digest)
+        name, digest = self._below + name, sha(data, algorithm)
+        if not self._there(f"/v2/{name}/blobs/{digest}"):
+            location = begin(self._client, name)
+            for first in range(0, len(data), CHUNK_BYTES):
+                location = send(self._client, location, data[first : first + CHUNK_BYTES])
+            finish(self._client, location, digest)
         repository = self.contents.repositories[name]
         repository.blobs[digest] = repository.blobs[sha(data)] = data
         return digest
 
     def mount(self, name: str, data: bytes, source: str) -> None:
-        query = {"mount": sha(data), "from": source}
+        name, query = self._below + name, {"mount": sha(data), "from": self._below + source}
         answer = self._client.post(f"/v2/{name}/blobs/uploads/", params=query)
         assert answer.status_code == 201, answer.text
         self.contents.repositories[name].blobs[sha(data)] = data
 
     def manifest(self, name: str, body: bytes, tag: str | None = None, algorithm: str = "sha256") -> bytes:
-        digest = sha(body, algorithm)
+        name, digest = self._below + name, sha(body, algorithm)
         media_type = str(json.loads(body).get("mediaType") or documents.OCI_IMAGE)
-        answer = put_manifest(self._client, name, tag or digest, body, media_type)
-        assert answer.status_code == 201, answer.text
+        if not self._there(f"/v2/{name}/manifests/{tag or digest}", digest):
+            answer = put_manifest(self._client, name, tag or digest, body, media_type)
+            assert answer.status_code == 201, answer.text
         repository = self.contents.repositories[name]
         repository.manifests[digest] = repository.manifests[sha(body)] = body
         if tag is not None:
@@ -112,6 +120,7 @@ class Filler:
         return self.manifest(name, image(config, *layers, **more), tag)
 
     def delete_manifest(self, name: str, body: bytes) -> None:
+        name = self._below + name
         self._delete(f"/v2/{name}/manifests/{sha(body)}")
         repository = self.contents.repositories[name]
         del repository.manifests[sha(body)]
@@ -120,12 +129,21 @@ class Filler:
             self.contents.gone.add(f"/v2/{name}/manifests/{tag}")
 
     def delete_tag(self, name: str, tag: str) -> None:
+        name = self._below + name
         self._delete(f"/v2/{name}/manifests/{tag}")
         del self.contents.repositories[name].tags[tag]
 
     def delete_blob(self, name: str, data: bytes) -> None:
+        name = self._below + name
         self._delete(f"/v2/{name}/blobs/{sha(data)}")
         del self.contents.repositories[name].blobs[sha(data)]
+
+    def _there(self, path: str, digest: str | None = None) -> bool:
+        if not self._looks:
+            return False
+        answer = self._client.head(path, headers={"Accept": ACCEPT})
+        assert answer.status_code in (200, 404), f"{path}: {answer.status_code}"
+        return answer.status_code == 200 and digest in (None, answer.headers["docker-content-digest"])
 
     def _delete(self, path: str) -> None:
         answer = self._client.delete(path)
@@ -133,9 +151,8 @@ class Filler:
         self.contents.gone.add(path)
 
 
-def fill(client: httpx.Client, salt: str) -> Contents:
-    """Push everything that both registries take."""
-    filler = Filler(client)
+def fill(filler: Filler, salt: str) -> Contents:
+    """Push everything that both registries take; for one salt always the same."""
     shared, big = (f"{salt} shared ".encode() * 100, f"{salt} big ".encode() * 20_000)
 
     # Names and tags that begin alike, and repositories within repositories.
@@ -258,13 +275,3 @@ def finish(client: httpx.Client, location: str, digest: str, data: bytes = b"") 
 def session_of(location: str) -> str:
     """The id of an upload."""
     return httpx.URL(location).path.rpartition("/")[2]
-
-
-def every_path(contents: Contents) -> Iterator[str]:
-    """Everything there is to ask for."""
-    yield "/v2/_catalog"
-    for name, repository in contents.repositories.items():
-        yield f"/v2/{name}/tags/list"
-        yield from (f"/v2/{name}/blobs/{digest}" for digest in repository.blobs)
-        yield from (f"/v2/{name}/manifests/{one}" for one in (*repository.manifests, *repository.tags))
-        yield from (f"/v2/{name}/referrers/{digest}" for digest in repository.manifests)

@@ -18,6 +18,30 @@ def content(root: Path, digest: str) -> Path:
     return path_of(root, layout.blob_data(names.digest(digest)))
 
 
+def paths(root: Path) -> list[str]:
+    """Everything to ask for that has a trace on disk, whole or not: blobs, manifests, tags, uploads."""
+    repositories = path_of(root, layout.REPOSITORIES)
+    found = {"/v2/_catalog"}
+    for folder in repositories.rglob("_*"):
+        name = f"/v2/{folder.parent.relative_to(repositories)}"
+        found.add(f"{name}/tags/list")
+        for kind, pattern, route in _TRACES:
+            if folder.name == kind:
+                for trace in folder.glob(pattern):
+                    what = ":".join(trace.parts[-2:]) if "/*/*" in f"/{pattern}" else trace.name
+                    found.add(f"{name}/{route}/{what}")
+    return sorted(found)
+
+
+_TRACES = (
+    ("_layers", "*/*", "blobs"),
+    ("_manifests", "revisions/*/*", "manifests"),
+    ("_manifests", "revisions/*/*", "referrers"),
+    ("_manifests", "tags/*", "manifests"),
+    ("_uploads", "*", "blobs/uploads"),
+)
+
+
 def stored(root: Path) -> set[str]:
     """The digests of all content on disk, after a look whether it is that content."""
     found = set()

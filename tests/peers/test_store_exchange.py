@@ -27,7 +27,7 @@ UNNAMED = b"no manifest names this "
 def fill_by_reference(ours: Reference) -> Contents:
     """What `fill` pushes, and what only the reference takes."""
     filler = Filler(ours.client)
-    filler.contents = fill(ours.client, "by the reference")
+    fill(filler, "by the reference")
     body = filler.image("only", "t", b"pushed by two digests")
     filler.manifest("only", body, algorithm="sha512")
     filler.image("only", "gone", b"the tag is deleted, not the manifest")

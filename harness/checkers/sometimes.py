@@ -93,7 +93,7 @@ def _around(facts: Facts, digest: str, start_ns: int, end_ns: int) -> bool:
 
 
 def _kill_hits(facts: Facts) -> bool:
-    kills = [span for span in facts.outages if span.kind == "kill"]
+    kills = [span for span in facts.outages if span.kind in ("kill", "power")]
     return any(
         span.overlaps(seen.start_ns, seen.exchange.completed_ns) and seen.start_ns <= span.start_ns
         for seen in facts.calls("upload.patch", "upload.put", "upload.single", "manifest.put")

@@ -12,7 +12,11 @@ from harness.model.facts import Fact, Facts, Seen, TagOp
 
 Point = Fact | TagOp | Seen | Exchange | Span | Collect | None
 
-CAUSES = {"kill": "the registry was killed", "stop": "the registry was restarted"}
+CAUSES = {
+    "power": "the power was cut",
+    "kill": "the registry was killed",
+    "stop": "the registry was restarted",
+}
 
 
 def found(

@@ -100,4 +100,4 @@ class History:
     @cached_property
     def faulted(self) -> bool:
         """Whether the plan did anything to the target that excuses a 5xx or a lost answer."""
-        return any(True for _ in self.what("kill", "killed", "stop", "pause"))
+        return any(True for _ in self.what("power", "kill", "killed", "stop", "pause"))

@@ -17,7 +17,7 @@ from harness.machines.pools import PROFILES, REPOSITORIES, SIZES, TAGS
 from harness.model.draft import Draft
 from harness.plan.content import BlobSpec, ManifestSpec
 from harness.plan.kinds import KINDS
-from harness.plan.operation import Arg, Cut, Hold, Lane
+from harness.plan.operation import Arg, Cut, Hold, Lane, Strike
 from harness.plan.plan import Closing, Plan
 
 ROLLS: SearchStrategy[int] = integers(0, (1 << 32) - 1)
@@ -78,6 +78,13 @@ NEEDS: dict[str, Callable[[Scope], bool]] = {
     "kill": lambda scope: scope.abilities.can("kill") and scope.abilities.can("restart"),
     "restart": lambda scope: scope.abilities.can("restart"),
     "pause": lambda scope: scope.abilities.can("pause"),
+    "power": lambda scope: scope.abilities.can("power") and scope.abilities.can("restart"),
+    "strike": lambda scope: all(scope.abilities.can(need) for need in ("syscall", "kill", "restart")),
+    "slow": lambda scope: scope.abilities.can("syscall"),
+    "disk": lambda scope: scope.abilities.can("disk"),
+    "damage": lambda scope: scope.abilities.can("files"),
+    "limits": lambda scope: scope.abilities.can("limit"),
+    "weather": lambda scope: scope.abilities.can("net"),
     "collect": lambda scope: scope.collects_offline,
     "collect-online": lambda scope: scope.collects_online,
 }
@@ -229,6 +236,7 @@ class PlanMachine(RuleBasedStateMachine):
         after: Sequence[str] = (),
         hold: Hold | None = None,
         cut: Cut | None = None,
+        strike: Strike | None = None,
         race: bool | None = None,
         id: str | None = None,
         **more: Arg | None,
@@ -250,7 +258,7 @@ class PlanMachine(RuleBasedStateMachine):
         if race is None:
             race = draft.lanes > 1 and self.dice.chance(0.14)
         given = {name.rstrip("_"): value for name, value in {**args, **more}.items() if value is not None}
-        return draft.add(kind, lane, given, after=after, hold=hold, cut=cut, race=race, id=id)
+        return draft.add(kind, lane, given, after=after, hold=hold, cut=cut, strike=strike, race=race, id=id)
 
     def now(self) -> tuple[str, ...]:
         """The mark of the last operation: what comes after it does not run at the start of the plan."""

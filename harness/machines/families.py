@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from harness.machines.accidents import AccidentRules
 from harness.machines.base import Family, PlanMachine
 from harness.machines.blobs import BlobRules
 from harness.machines.collections import CollectionRules
@@ -53,6 +54,7 @@ RULES: dict[type[PlanMachine], tuple[str, ...]] = {
     DeletionRules: ("blob-delete", "manifest-delete", "tag-delete", "missing-reads", "repush"),
     ListingRules: ("tag-lists", "many-tags", "pages", "list-storms", "referrers"),
     FaultRules: ("cut", "again", "hold", "kill", "restart", "pause"),
+    AccidentRules: ("power", "strike", "disk", "slow", "damage", "limits", "weather"),
     CollectionRules: ("collect", "collect-online", "collect-untagged", "garbage", "odd-stores", "quiet"),
     RequestRules: ("requests",),
 }
@@ -76,7 +78,7 @@ FAMILIES: dict[str, Family] = {
                 always="push images blob-reads manifest-reads",
                 often="ranges",
                 sometimes="pulls wrong-digest again-elsewhere manifest-as-blob indexes mount",
-                seldom="artifacts large-manifests cut again blob-delete repush quiet",
+                seldom="damage artifacts large-manifests cut again blob-delete repush quiet",
             ),
         ),
         Family(
@@ -87,7 +89,8 @@ FAMILIES: dict[str, Family] = {
                 often="indexes collect-untagged",
                 sometimes="nested artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
                 " repush collect-online garbage quiet",
-                seldom="lonely-index manifest-as-blob incomplete moves tag-delete hold kill restart",
+                seldom="strike power lonely-index manifest-as-blob incomplete moves tag-delete hold kill"
+                " restart",
             ),
             restart_closing=0.4,
         ),
@@ -96,9 +99,9 @@ FAMILIES: dict[str, Family] = {
             "durability",
             _features(
                 always="push images",
-                often="kill",
+                often="strike power kill",
                 sometimes="restart cut again sessions moves mount indexes manifest-reads blob-reads quiet",
-                seldom="refused-commit wrong-digest artifacts blob-delete manifest-delete tag-delete"
+                seldom="disk refused-commit wrong-digest artifacts blob-delete manifest-delete tag-delete"
                 " repush collect",
             ),
             restart_closing=0.6,
@@ -110,7 +113,7 @@ FAMILIES: dict[str, Family] = {
                 always="images moves",
                 often="storms",
                 sometimes="duels manifest-reads unknown-tags same-manifest tag-params tag-lists tag-delete",
-                seldom="indexes list-storms manifest-delete cut again hold kill quiet",
+                seldom="strike indexes list-storms manifest-delete cut again hold kill quiet",
             ),
             lanes=(2, 3),
             steps=(6, 18),
@@ -123,7 +126,7 @@ FAMILIES: dict[str, Family] = {
                 often="missing-reads",
                 sometimes="repush same-manifest again-elsewhere mount indexes manifest-reads blob-reads"
                 " tag-lists restart",
-                seldom="artifacts referrers moves again hold collect kill quiet",
+                seldom="strike power artifacts referrers moves again hold collect kill quiet",
             ),
             restart_closing=0.5,
         ),
@@ -135,7 +138,8 @@ FAMILIES: dict[str, Family] = {
                 often="out-of-order",
                 sometimes="refused-commit two-committers same-blob-twice after-end cancel cut again"
                 " blob-reads",
-                seldom="foreign-session hold wrong-digest mount blob-delete kill restart pause quiet",
+                seldom="strike disk weather foreign-session hold wrong-digest mount blob-delete kill restart"
+                " pause quiet",
             ),
         ),
         Family(
@@ -165,8 +169,8 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="push images repush blob-delete manifest-delete",
                 often="collect",
-                sometimes="missing-reads indexes tag-delete same-manifest again-elsewhere pulls blob-reads"
-                " collect-untagged garbage cut",
+                sometimes="damage disk missing-reads indexes tag-delete same-manifest again-elsewhere pulls"
+                " blob-reads collect-untagged garbage cut",
                 seldom="artifacts mount again kill restart quiet",
             ),
         ),
@@ -187,7 +191,7 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="push",
                 often="requests pause",
-                sometimes="images kill cut again hold sessions pages",
+                sometimes="disk limits weather slow images kill cut again hold sessions pages",
                 seldom="restart out-of-order after-end large-manifests incomplete nested indexes ranges"
                 " tag-lists storms blob-delete manifest-delete collect quiet",
             ),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from harness.history import FOREVER_NS, Control, History
 
-DOWN = frozenset({"kill", "killed", "stop", "stopped", "start"})
-OWN_FAULTS = frozenset({"cut", "hold", "kill", "pause", "continue", "restart", "stop"})
+DOWN = frozenset({"power", "kill", "killed", "stop", "stopped", "start"})
+OWN_FAULTS = frozenset({"cut", "hold", "power", "kill", "pause", "continue", "restart", "stop"})
 """Faults that have a span of their own, or touch nothing but the exchange that they cut."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -52,20 +52,24 @@ class Collect:
 
 
 def outages(history: History) -> tuple[Span, ...]:
-    """From each kill or stop to the next ``started``; ``kind`` is ``kill`` or ``stop``."""
+    """From each end to the next ``started``; ``kind`` is the worst of ``power``, ``kill`` and ``stop``."""
     found: list[Span] = []
     opened: Control | None = None
-    killed = False
+    kinds: set[str] = set()
     for control in sorted(history.controls, key=lambda c: c.at_ns):
         if control.what in DOWN:
             opened = opened or control
-            killed = killed or control.what in ("kill", "killed")
+            kinds.add("kill" if control.what == "killed" else control.what)
         elif control.what == "started" and opened is not None:
-            found.append(Span("kill" if killed else "stop", opened.op, opened.at_ns, control.at_ns))
-            opened, killed = None, False
+            found.append(Span(_worst(kinds), opened.op, opened.at_ns, control.at_ns))
+            opened, kinds = None, set()
     if opened is not None:
-        found.append(Span("kill" if killed else "stop", opened.op, opened.at_ns))
+        found.append(Span(_worst(kinds), opened.op, opened.at_ns))
     return tuple(found)
+
+
+def _worst(kinds: set[str]) -> str:
+    return next((kind for kind in ("power", "kill") if kind in kinds), "stop")
 
 
 def pauses(history: History) -> tuple[Span, ...]:

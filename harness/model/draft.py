@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.plan.content import EMPTY_JSON, BlobSpec, ManifestSpec
-from harness.plan.operation import Arg, Cut, Hold, Lane, Operation, mark_owner
+from harness.plan.operation import Arg, Cut, Hold, Lane, Operation, Strike, mark_owner
 from harness.plan.plan import Closing, Plan, is_barrier
 
 Key = tuple[str, str, str]
@@ -171,6 +171,7 @@ class Draft:
         after: Iterable[str] = (),
         hold: Hold | None = None,
         cut: Cut | None = None,
+        strike: Strike | None = None,
         race: bool = False,
         id: str | None = None,
     ) -> str:
@@ -180,7 +181,9 @@ class Draft:
         touched what it names. A barrier, or an operation in the lane that stands still, closes the window
         first.
         """
-        op = Operation(id or self.new_id(WORDS.get(do, do)), lane, do, dict(args or {}), (), hold, cut)
+        op = Operation(
+            id or self.new_id(WORDS.get(do, do)), lane, do, dict(args or {}), (), hold, cut, strike
+        )
         barrier = is_barrier(op)
         if barrier or (self.window is not None and self.window.lane == lane):
             self.close_window()
@@ -198,6 +201,8 @@ class Draft:
         if barrier:
             self._barrier = op.id
         self._effect(op)
+        if strike is not None and strike.act in ("kill", "power"):
+            self._kill(op)
         if window is not None:
             window.inside.append(op.id)
             if len(window.inside) >= window.wanted:
@@ -394,5 +399,6 @@ _EFFECTS = {
     "tag.delete": Draft._untag,
     "collect": Draft._collect,
     "kill": Draft._kill,
+    "power": Draft._kill,
     "restart": Draft._revive,
 }

@@ -38,13 +38,14 @@ from harness.plan.fields import (
     INLINE,
     MANIFEST,
     OPERATION,
+    STRIKE,
     TOP,
     expected,
     fits,
     nearest,
 )
 from harness.plan.kinds import KINDS
-from harness.plan.operation import Arg, Cut, Hold, Lane, Operation, Place, mark_owner
+from harness.plan.operation import Arg, Call, Cut, Hold, Lane, Operation, Place, Strike, mark_owner
 from harness.plan.plan import Plan, PlanError
 
 VERSION = 1
@@ -85,7 +86,13 @@ class Scenario:
 
 def needs_of(plan: Plan) -> tuple[str, ...]:
     """The controls and abilities that a plan's operations need, in the order in which they come up."""
-    return tuple(dict.fromkeys(KINDS[op.do].needs for op in plan if KINDS[op.do].needs))
+    needs: dict[str, None] = {}
+    for op in plan:
+        gated = op.strike is not None or (op.hold is not None and op.hold.call is not None)
+        deadly = op.strike.act if op.strike is not None and op.strike.act in ("kill", "power") else ""
+        wanted = (KINDS[op.do].needs, "syscall" if gated else "", deadly)
+        needs.update(dict.fromkeys(need for need in wanted if need))
+    return tuple(needs)
 
 
 def canonical(plan: Plan) -> Plan:
@@ -196,15 +203,18 @@ class _Reader:
             after=tuple(fields.get("after", ())),
             hold=self.hold(line, where, fields["hold"]) if "hold" in fields else None,
             cut=self.cut(line, where, fields["cut"]) if "cut" in fields else None,
+            strike=self.strike(line, where, fields["strike"]) if "strike" in fields else None,
         )
 
     def hold(self, line: int, where: str, fields: Mapping[str, Any]) -> Hold:
         self.table(line, f"{where}, hold", fields, HOLD)
         if "until" not in fields:
             raise self.error(line, f'{where}: the hold has no end; add until = "…", an operation')
-        if ("line" in fields) == ("at" in fields):
+        if sum(key in fields for key in ("at", "line", "call")) != 1:
             raise self.error(
-                line, f'{where}: a hold is at a byte (at = 0) or at a line (line = "…"); give one of the two'
+                line,
+                f'{where}: a hold is at a byte (at = 0), at a line (line = "…") or at a system call'
+                ' (call = "rename"); give one of them',
             )
         self.mark(line, where, "until", fields["until"])
         if "at" in fields:
@@ -212,11 +222,22 @@ class _Reader:
         for key in ("on", "part"):
             if key in fields:
                 raise self.error(line, f"{where}: `{key}` belongs to a hold at a byte; leave it out")
+        if "call" in fields:
+            return Hold(fields["until"], call=self.call(fields))
+        if "path" in fields:
+            raise self.error(line, f"{where}: `path` belongs to a hold at a system call; leave it out")
         return Hold(fields["until"], None, fields["line"], fields.get("nth", 1))
 
     def cut(self, line: int, where: str, fields: Mapping[str, Any]) -> Cut:
         self.table(line, f"{where}, cut", fields, CUT)
         return Cut(self.place(fields), fields.get("how", "close"))
+
+    def strike(self, line: int, where: str, fields: Mapping[str, Any]) -> Strike:
+        self.table(line, f"{where}, strike", fields, STRIKE)
+        return Strike(self.call(fields), fields.get("act", "kill"), fields.get("rest", False))
+
+    def call(self, fields: Mapping[str, Any]) -> Call:
+        return Call(fields.get("call", "any"), fields.get("path", "*"), fields.get("nth", 1))
 
     def place(self, fields: Mapping[str, Any]) -> Place:
         return Place(
@@ -339,18 +360,33 @@ def _operation(
     elif op.do == "manifest.put" and (spec := manifests.pop(op.get("manifest", op.id), None)):
         fields.update(_manifest(spec))
     if op.hold is not None:
-        at = (
-            _place(op.hold.place) if op.hold.place else {"line": op.hold.line, "nth": _unless(op.hold.nth, 1)}
-        )
-        fields["hold"] = {**at, "until": op.hold.until}
+        fields["hold"] = {**_where(op.hold), "until": op.hold.until}
     if op.cut is not None:
         fields["cut"] = {**_place(op.cut.place), "how": op.cut.how}
+    if op.strike is not None:
+        fields["strike"] = {
+            **_call(op.strike.at),
+            "act": op.strike.act,
+            "rest": _unless(op.strike.rest, False),
+        }
     fields["after"] = op.after or None
     return fields
 
 
 def _unless(value: Any, default: object) -> Any:
     return None if value == default else value
+
+
+def _where(hold: Hold) -> dict[str, Any]:
+    if hold.place is not None:
+        return _place(hold.place)
+    if hold.call is not None:
+        return _call(hold.call)
+    return {"line": hold.line, "nth": _unless(hold.nth, 1)}
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {"call": call.call, "path": _unless(call.path, "*"), "nth": _unless(call.nth, 1)}
 
 
 def _place(place: Place) -> dict[str, Any]:

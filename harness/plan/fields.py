@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from harness.plan.operation import CALLS
+
 TOP = {
     "seatrial": "int",
     "title": "str",
@@ -19,9 +21,11 @@ TOP = {
     "manifests": "table",
 }
 EXPECT = {"property": "str", "witness": "strs", "check": "str", "clause": "str"}
-OPERATION = {"lane": "lane", "do": "str", "hold": "table", "cut": "table", "after": "strs"}
+OPERATION = {"lane": "lane", "do": "str", "hold": "table", "cut": "table", "strike": "table", "after": "strs"}
 _AT = {"at": "count", "on": "str", "part": "head|body|answer", "nth": "nth"}
-HOLD = {"line": "str", **_AT, "until": "str"}
+_CALL = {"call": "|".join(CALLS), "path": "str", "nth": "nth"}
+HOLD = {"line": "str", **_AT, **_CALL, "until": "str"}
+STRIKE = {**_CALL, "act": "kill|power|enospc|eio|emfile", "rest": "bool"}
 CUT = {**_AT, "how": "close|reset|half"}
 BLOB = {"size": "count", "alg": "sha256|sha512", "of": "str", "as_blob": "str"}
 MANIFEST = {

@@ -192,5 +192,64 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("pause", "operator", _args(""), "SIGSTOP the registry", "pause"),
         Kind("continue", "operator", _args(""), "SIGCONT the registry", "pause"),
+        Kind(
+            "power",
+            "operator",
+            _args(""),
+            "cut the power: what was not synced is gone, and the registry is dead; `restart` brings it back",
+            "power",
+        ),
+        Kind(
+            "disk.full",
+            "operator",
+            _args("free:int"),
+            "fill the disk of the storage folder, but for `free` bytes; until `heal`",
+            "disk",
+        ),
+        Kind(
+            "disk.readonly", "operator", _args(""), "mount the storage folder read-only; until `heal`", "disk"
+        ),
+        Kind(
+            "disk.slow",
+            "operator",
+            _args("ms!:int"),
+            "each change of the storage folder takes `ms` milliseconds more; until `heal`",
+            "syscall",
+        ),
+        Kind(
+            "disk.flip",
+            "operator",
+            _args("blob:blob manifest:manifest repo:repo tag:tag at:int"),
+            "flip a bit in byte `at` of what is stored of a blob, a manifest, or the link of a tag of `repo`",
+            "files",
+        ),
+        Kind(
+            "disk.cut",
+            "operator",
+            _args("blob:blob manifest:manifest repo:repo tag:tag size:int"),
+            "cut what is stored of a blob, a manifest, or the link of a tag of `repo`, to `size` bytes",
+            "files",
+        ),
+        Kind(
+            "limit",
+            "operator",
+            _args("what!:files|memory value!:int"),
+            "let the registry open no more than `value` files, or use no more than `value` MiB of memory;"
+            " until `heal`",
+            "limit",
+        ),
+        Kind(
+            "net",
+            "network",
+            _args(
+                "toxic!:latency|bandwidth|slow_close|timeout|reset_peer|slicer|limit_data|down"
+                " side:client|backend stream:up|down value:int"
+            ),
+            "a toxic between clients and registry, or between the registry and its backend; until `heal`."
+            " `value`: ms of latency, slow_close, timeout and reset_peer; KB/s of bandwidth; bytes of a slice"
+            " and of limit_data",
+            "net",
+        ),
+        Kind("heal", "operator", _args(""), "end all faults of disk, network and limits"),
     )
 }

@@ -18,6 +18,12 @@ Lane = int | str
 
 Part = Literal["head", "body", "answer"]
 How = Literal["close", "reset", "half"]
+Act = Literal["kill", "power", "enospc", "eio", "emfile"]
+CALLS = (
+    *("any", "create", "write", "truncate", "sync", "rename", "link", "unlink"),
+    *("mkdir", "rmdir", "touch", "mode", "attribute"),
+)
+"""Kinds of changes that system calls make to the storage folder (`harness.faults.syscall.tables`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,38 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """The ``nth`` change of the storage folder, by a system call of the registry or of its collector, since
+    the operation began. ``call`` is a kind of change (`CALLS`), ``path`` a glob below the storage folder."""
+
+    call: str = "any"
+    path: str = "*"
+    nth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
-    """The operation stands still at ``place`` (of an exchange) or at the ``nth`` line (of a collector) that
-    matches the regular expression ``line``, until the mark ``until`` is reached: ``"x"`` is the end of
-    operation ``x``, ``"x.held"`` its hold. Exactly one of ``place`` and ``line`` is set."""
+    """The operation stands still at ``place`` (of an exchange), at the ``nth`` line (of a collector) that
+    matches the regular expression ``line``, or at a system ``call`` (then it is the registry's thread, or the
+    collector, that stands still), until the mark ``until`` is reached: ``"x"`` is the end of operation ``x``,
+    ``"x.held"`` its hold. Exactly one of ``place``, ``line`` and ``call`` is set."""
 
     until: str
     place: Place | None = None
     line: str | None = None
     nth: int = 1
+    call: Call | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """An accident right before a system call takes effect: the registry is killed, the power is cut, or the
+    call fails with an error. ``rest``: so do all that match after it, until the operation ends. Delivered
+    means: the call was reached."""
+
+    at: Call
+    act: Act = "kill"
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +96,7 @@ class Operation:
     after: tuple[str, ...] = ()
     hold: Hold | None = None
     cut: Cut | None = None
+    strike: Strike | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self.args[name]

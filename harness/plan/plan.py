@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from harness.plan.content import BlobSpec, ManifestSpec, Symbols
 from harness.plan.kinds import KINDS
-from harness.plan.operation import Cut, Hold, Lane, Operation, Place, mark_owner
+from harness.plan.operation import Call, Cut, Hold, Lane, Operation, Place, Strike, mark_owner
 
 Closing = Literal["read", "restart"]
 
@@ -209,8 +209,15 @@ def _check(plan: Plan) -> None:
                 )
             if mark.endswith(".held") and plan[mark_owner(mark)].hold is None:
                 raise PlanError(f"operation {op.id!r}: {mark_owner(mark)!r} has no hold to wait for")
-        if op.hold and (op.hold.place is None) == (op.hold.line is None):
-            raise PlanError(f"operation {op.id!r}: a hold is at a byte (`at`) or at a line, one of the two")
+        if op.hold and sum(x is not None for x in (op.hold.place, op.hold.line, op.hold.call)) != 1:
+            raise PlanError(
+                f"operation {op.id!r}: a hold is at a byte (`at`), at a line or at a system call (`call`),"
+                " one of the three"
+            )
+        if op.strike and (op.cut or (op.hold and op.hold.call)):
+            raise PlanError(
+                f"operation {op.id!r}: a strike goes with neither a cut nor a hold at a system call"
+            )
     for op in plan:
         if op.do == "again" and op["of"] not in plan:
             raise PlanError(f"operation {op.id!r}: there is no operation {op['of']!r} to send again")
@@ -292,20 +299,28 @@ def _plain_op(op: Operation) -> dict[str, Any]:
             "nth": op.hold.nth,
             "place": None if place is None else _fields(place, Place()),
         }
+        if op.hold.call:
+            data["hold"]["call"] = _fields(op.hold.call, Call())
     if op.cut:
         data["cut"] = {"how": op.cut.how, "place": _fields(op.cut.place, Place())}
+    if op.strike:
+        data["strike"] = {"act": op.strike.act, "rest": op.strike.rest, "at": _fields(op.strike.at, Call())}
     return data
 
 
 def _unplain_op(data: Mapping[str, Any]) -> Operation:
-    hold = cut = None
+    hold = cut = strike = None
     if found := data.get("hold"):
         place = None if found["place"] is None else Place(**found["place"])
-        hold = Hold(found["until"], place, found["line"], found["nth"])
+        call = Call(**found["call"]) if "call" in found else None
+        hold = Hold(found["until"], place, found["line"], found["nth"], call)
     if found := data.get("cut"):
         cut = Cut(Place(**found["place"]), found["how"])
+    if found := data.get("strike"):
+        strike = Strike(Call(**found["at"]), found["act"], found["rest"])
     args = {k: tuple(v) if isinstance(v, list) else v for k, v in data["args"].items()}
-    return Operation(data["id"], data["lane"], data["do"], args, tuple(data.get("after", ())), hold, cut)
+    after = tuple(data.get("after", ()))
+    return Operation(data["id"], data["lane"], data["do"], args, after, hold, cut, strike)
 
 
 def _manifest_spec(fields: Mapping[str, Any]) -> ManifestSpec:

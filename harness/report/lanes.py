@@ -143,6 +143,7 @@ class _Picture:
                 texts.append(self._both(op))
                 texts += [phrases.hold(op.hold)] if op.hold else []
                 texts += [phrases.cut(op.cut)] if op.cut else []
+                texts += [phrases.strike(op.strike)] if op.strike else []
         return max(map(len, texts)) + 8
 
     # --- events --------------------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ class _Picture:
         return at
 
     def _band(self, op: Operation) -> None:
-        rule = "━" if op.do in ("kill", "restart", "pause", "continue") else "─"
+        rule = "━" if op.do in ("kill", "power", "restart", "pause", "continue") else "─"
         text = phrases.operation(op, self.plan)
         owners = [mark for mark in op.after if self._lane_of(mark_owner(mark)) is not None]
         still = [mark_owner(mark) for mark in owners if mark.endswith(".held")]

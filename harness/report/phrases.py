@@ -13,7 +13,7 @@ from harness.checkers.protocol.rows import ROWS
 from harness.checkers.protocol.rows import SPEC as SPEC_URL
 from harness.history import Exchange, History
 from harness.plan.content import EMPTY_JSON, BlobSpec, ManifestSpec
-from harness.plan.operation import Cut, Hold, Lane, Operation, Place, mark_owner
+from harness.plan.operation import Call, Cut, Hold, Lane, Operation, Place, Strike, mark_owner
 from harness.plan.plan import Plan
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -52,9 +52,12 @@ def place(where: Place) -> str:
 
 def hold(held: Hold) -> str:
     """``held at "blobs marked" until put ends``."""
-    at = place(held.place) if held.place is not None else f"“{held.line}”"
-    if held.place is None and held.nth > 1:
-        at += f" no. {held.nth}"
+    if held.call is not None:
+        at = call(held.call)
+    else:
+        at = place(held.place) if held.place is not None else f"“{held.line}”"
+        if held.place is None and held.nth > 1:
+            at += f" no. {held.nth}"
     until = mark_owner(held.until)
     return f"held at {at} until {until} {'is held' if until != held.until else 'ends'}"
 
@@ -63,6 +66,27 @@ def cut(vanish: Cut) -> str:
     """``client vanishes at byte 4097 of PATCH (RST)``."""
     how = {"close": "FIN", "reset": "RST", "half": "stops sending"}[vanish.how]
     return f"client vanishes at {place(vanish.place)} ({how})"
+
+
+def call(at: Call) -> str:
+    """``the 3rd rename of blobs/*``."""
+    what = "change" if at.call == "any" else at.call
+    where = "" if at.path == "*" else f" of {at.path}"
+    return f"system call {what} no. {at.nth}{where}"
+
+
+STRIKES: dict[str, str] = {
+    "kill": "killed right before",
+    "power": "power cut right before",
+    "enospc": "no space left (ENOSPC) at",
+    "eio": "input/output error (EIO) at",
+    "emfile": "too many open files (EMFILE) at",
+}
+
+
+def strike(struck: Strike) -> str:
+    """``killed right before system call rename no. 3``."""
+    return f"{STRIKES[struck.act]} {call(struck.at)}{' and all after it' if struck.rest else ''}"
 
 
 def operation(op: Operation, plan: Plan | None = None) -> str:
@@ -230,6 +254,17 @@ def _named(text: str) -> _Say:
     return lambda op, plan: f"{text} {_which(op)}{_times(op)}"
 
 
+LIMITED = {"files": "open files", "memory": "MiB of memory"}
+
+
+def _stored(op: Operation) -> str:
+    if "blob" in op.args:
+        return f"what is stored of {op['blob']}"
+    if "manifest" in op.args:
+        return f"what is stored of manifest {op['manifest']}"
+    return f"the link of tag {op.get('tag')} of {op.get('repo')}"
+
+
 _SAY: dict[str, _Say] = {
     "blob.push": _blob_push,
     "blob.mount": _mount,
@@ -256,6 +291,17 @@ _SAY: dict[str, _Say] = {
     "kill": _form("kill: SIGKILL to the registry"),
     "restart": _form("restart the registry"),
     "pause": _form("pause: SIGSTOP to the registry"),
+    "power": _form("power cut: what was not synced is gone"),
+    "disk.full": lambda op, plan: f"the disk is full, but for {op.get('free', 0)} B",
+    "disk.readonly": _form("the disk is read-only"),
+    "disk.slow": _form("the disk is slow: {ms} ms more for each change"),
+    "disk.flip": lambda op, plan: f"a bit of {_stored(op)} is flipped, in byte {op.get('at', 0)}",
+    "disk.cut": lambda op, plan: f"{_stored(op)} is cut to {op.get('size', 0)} B on the disk",
+    "limit": lambda op, plan: f"{LIMITED[op['what']]} for the registry: {op['value']}",
+    "net": lambda op, plan: (
+        f"toxic {op['toxic']} {op.get('value', '')} on the way to the {op.get('side', 'client')}"
+    ),
+    "heal": _form("disk, network and limits are well again"),
     "continue": _form("continue: SIGCONT to the registry"),
 }
 

@@ -25,6 +25,7 @@ LANE_PX = 250
 TIME_PX = 4000
 TEXT_CHARS = 600
 MARKED = {
+    "power": "the power is cut",
     "kill": "kill",
     "killed": "the registry is dead",
     "start": "start",
@@ -39,13 +40,16 @@ MARKED = {
     "collect.line": "collector: {text}",
     "collect.end": "the collector ends with {code}",
     "fault.delivered": "{fault} of {op} happened",
+    "fault.healed": "all faults are healed",
     "fault.missed": "{fault} of {op} did not happen: {why}",
     "quiet": "everything is read back",
     "closing": "closing part: {part}",
     "limit": "{op} a wait ran out: {why}",
     "trouble": "{op} trouble: {why}",
 }
-FAULTY = frozenset({"kill", "killed", "pause", "fault.delivered", "fault.missed", "limit", "trouble"})
+FAULTY = frozenset(
+    {"power", "kill", "killed", "pause", "fault.delivered", "fault.missed", "limit", "trouble"}
+)
 
 
 def timeline(history: History, *, findings: Iterable[Finding] = (), cap: int = CAP) -> str:

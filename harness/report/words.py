@@ -108,6 +108,8 @@ def _said(name: str, finding: Finding, plan: Plan, history: History | None) -> s
             words += f"; the {phrases.cut(op.cut)}"
         if op.hold is not None:
             words += f"; {phrases.hold(op.hold)}"
+        if op.strike is not None:
+            words += f"; {phrases.strike(op.strike)}"
         answer = phrases.answer(op, history) if history is not None else ""
         return f"{words} → {answer}" if answer else words
     words = phrases.CLOSING.get(name, name)

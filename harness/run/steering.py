@@ -39,6 +39,8 @@ def features(op: Operation) -> frozenset[str]:
         found.add("cut")
     if op.hold:
         found.add("hold")
+    if op.strike:
+        found.add(f"strike={op.strike.act}")
     if op.get("untagged"):
         found.add("untagged")
     return frozenset(found)

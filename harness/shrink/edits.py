@@ -261,6 +261,8 @@ def _rename(plan: Plan, space: str, letter: str, *, one: bool = False) -> Plan:
 
 def _cuts(plan: Plan) -> Iterator[Edit]:
     for op in plan:
+        if op.strike is not None:
+            yield Edit(f"{op.id}: no strike", change(op.id, strike=None))
         if op.cut is not None:
             yield Edit(f"{op.id}: no cut", change(op.id, cut=None))
 

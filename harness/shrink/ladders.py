@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from harness.plan.content import EMPTY_JSON, BlobSpec
-from harness.plan.operation import Operation, Place
+from harness.plan.operation import Act, Operation, Place
 from harness.plan.plan import Plan
 from harness.shrink.edits import SIMPLE_BYTES, Edit, change, place, redefine, relane, resize
 from harness.shrink.order import tidy
@@ -31,9 +31,14 @@ def ladders(plan: Plan) -> Iterator[tuple[str, Ladder]]:
         if "chunks" in op.args:
             yield f"{op.id}: fewer chunks", _chunks(op.id)
         if op.do == "kill":
-            yield f"{op.id}: a restart instead of a kill", _restart(op.id)
+            yield f"{op.id}: a restart instead of a kill", _instead(op.id, "restart")
         if op.cut and op.cut.how != "close":
             yield f"{op.id}: closes instead", _close(op.id)
+        if op.do == "power":
+            yield f"{op.id}: a kill instead of a power cut", _instead(op.id, "restart", "kill")
+        if op.strike:
+            yield f"{op.id}: a gentler strike", _gentler(op.id)
+            yield f"{op.id}: an earlier call", _calls(op.id)
         if op.hold or op.cut:
             yield f"{op.id}: earlier", _offsets(op.id)
             yield f"{op.id}: the first", _nths(op.id)
@@ -64,8 +69,38 @@ def _chunks(id_: str) -> Ladder:
     return _op(id_, lambda op: [op.with_args(chunks=op["chunks"][:n]) for n in range(1, len(op["chunks"]))])
 
 
-def _restart(id_: str) -> Ladder:
-    return _op(id_, lambda op: [replace(op, do="restart")] if op.do == "kill" else [])
+def _instead(id_: str, *others: str) -> Ladder:
+    """The same operation of another kind, the gentlest first."""
+    return _op(id_, lambda op: [replace(op, do=other) for other in others] if op.do not in others else [])
+
+
+GENTLER: Mapping[str, tuple[Act, ...]] = {"power": ("kill",)}
+"""Strikes that do less than another one. An error is no gentler than a kill: it is another accident."""
+
+
+def _gentler(id_: str) -> Ladder:
+    def rungs(op: Operation) -> list[Operation]:
+        strike = op.strike
+        if strike is None:
+            return []
+        once = [replace(op, strike=replace(strike, rest=False))] if strike.rest else []
+        return [*(replace(op, strike=replace(strike, act=act)) for act in GENTLER.get(strike.act, ())), *once]
+
+    return _op(id_, rungs)
+
+
+def _calls(id_: str) -> Ladder:
+    def rungs(op: Operation) -> list[Operation]:
+        strike = op.strike
+        if strike is None:
+            return []
+        return [
+            replace(op, strike=replace(strike, at=replace(strike.at, nth=n)))
+            for n in RUNGS_TIMES
+            if n < strike.at.nth
+        ]
+
+    return _op(id_, rungs)
 
 
 def _close(id_: str) -> Ladder:

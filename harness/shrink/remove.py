@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from harness.plan.plan import Plan
 from harness.shrink.order import carve
 from harness.shrink.racy import Search
-from harness.shrink.slice import HEALS
+from harness.shrink.slice import HEALS, OPEN
 
 
 def remove(search: Search) -> None:
@@ -50,8 +50,8 @@ def _partners(plan: Plan, chunk: Sequence[str], among: Collection[str]) -> set[s
     """The accidents that are healed by what is taken away."""
     found: set[str] = set()
     for id_ in chunk:
-        accident = HEALS.get(plan[id_].do)
-        earlier = [op for op in plan.operations[: plan.operations.index(plan[id_])] if op.do == accident]
+        accidents = HEALS.get(plan[id_].do, frozenset())
+        earlier = [op for op in plan.operations[: plan.operations.index(plan[id_])] if op.do in accidents]
         found.update(op.id for op in earlier[-1:] if op.id in among)
     return found
 
@@ -62,6 +62,7 @@ def without(plan: Plan, gone: Collection[str]) -> Plan:
     kept: list[str] = []
     started: set[str] = set()
     paused = False
+    opened: set[str] = set()
     for op in plan:
         if op.id in gone:
             continue
@@ -71,6 +72,9 @@ def without(plan: Plan, gone: Collection[str]) -> Plan:
             continue
         if op.do == "continue" and not paused and _pauses(plan):
             continue
+        if op.do == "heal" and not opened:
+            continue
+        opened = set() if op.do == "heal" else opened | ({op.do} & OPEN)
         paused = op.do == "pause" or (paused and op.do != "continue")
         kept.append(op.id)
     return carve(plan, kept)

@@ -16,10 +16,14 @@ from harness.plan.plan import Plan
 Symbol = tuple[str, str, str]
 """(symbol space, repository, name); the repository of an upload is ``""``."""
 
-ACCIDENTS = frozenset({"collect", "kill", "restart", "pause", "continue"})
+OPEN = frozenset({"disk.full", "disk.readonly", "disk.slow", "limit", "net"})
+"""What lasts until it is healed."""
+ACCIDENTS = frozenset(
+    {"collect", "kill", "power", "restart", "pause", "continue", "disk.flip", "disk.cut", *OPEN}
+)
 """What concerns everything in the registry."""
-HEALS = {"restart": "kill", "continue": "pause"}
-"""What ends an accident, and the accident."""
+HEALS = {"restart": frozenset({"kill", "power"}), "continue": frozenset({"pause"}), "heal": OPEN}
+"""What ends an accident, and the accidents that it ends."""
 SPOILS = {"blob.delete": "blob", "manifest.delete": "manifest", "tag.delete": "tag"}
 _MAKES = {"blob.push": "blob", "blob.mount": "blob", "upload.finish": "blob", "manifest.put": "manifest"}
 _STEPS = frozenset({"upload.start", "upload.patch"})
@@ -145,9 +149,14 @@ class _Slice:
     def partners(self, op: Operation) -> Iterator[str]:
         """What heals an accident: without it nothing that follows means anything."""
         for later in self.plan.operations[self.at[op.id] + 1 :]:
-            if HEALS.get(later.do) == op.do:
+            if self._accident(op) in HEALS.get(later.do, frozenset()):
                 yield later.id
                 return
+
+    @staticmethod
+    def _accident(op: Operation) -> str:
+        deadly = op.strike is not None and op.strike.act in ("kill", "power")
+        return "kill" if deadly else op.do
 
     def spoilers(self, ids: frozenset[str], end: int, *, last_only: bool = False) -> frozenset[str]:
         """Accidents between the first of the operations and the end, and deletions of what they touch."""

@@ -11,8 +11,9 @@ from harness.plan.operation import Operation
 from harness.plan.plan import Plan, is_barrier
 
 CONTROLS = frozenset({"kill", "restart", "pause", "collect"})
+TIERS = frozenset({"power", "syscall", "disk", "files", "limit", "net", "net.backend"})
 EVERYTHING = Scope(
-    Abilities(frozenset(ABILITIES), CONTROLS),
+    Abilities(frozenset(ABILITIES), CONTROLS | TIERS),
     Promises(collection="online", untagged_collected=True),
 )
 OFFLINE = Scope(Abilities(frozenset(ABILITIES), CONTROLS), Promises(collection="offline"))
@@ -41,6 +42,8 @@ def traits(op: Operation) -> Iterable[str]:
     if op.hold is not None:
         yield f"hold {op.do}"
         yield f"hold until {op.hold.until.rstrip('0123456789')}"
+    if op.strike is not None:
+        yield f"strike {op.strike.act}"
     if op.do == "collect":
         yield "collect alone" if is_barrier(op) else "collect beside"
 

@@ -29,7 +29,8 @@ REACHED: dict[str, str] = {
         artifact""",
     "P3": """
         kill; restart; hold upload.patch; hold blob.push; hold manifest.put; hold until kill; again;
-        quiet; cut manifest.put; blob.push recover; closing restart""",
+        quiet; cut manifest.put; blob.push recover; closing restart; power; strike kill; strike power;
+        strike enospc""",
     "P4": """
         manifest.put with; manifest.get times; manifest.head times; lanes 2; lanes 3; tags.list;
         tag.delete; manifest.put tags""",
@@ -93,7 +94,10 @@ def test_nothing_is_drawn_that_the_target_cannot_do(name: str) -> None:
             assert plan.closing == "read" or can("restart")
             for op in plan:
                 assert can(KINDS[op.do].needs), op
-                assert op.do != "kill" or can("restart"), op
+                assert op.do not in ("kill", "power") or can("restart"), op
+                assert op.strike is None or (can("syscall") and can("restart")), op
+                assert op.strike is None or op.strike.act != "power" or can("power"), op
+                assert op.get("side") != "backend" or can("net.backend"), op
                 assert op.do != "referrers.list" or can("referrers"), op
                 assert op.do != "upload.status" or can("upload-status"), op
                 assert op.do != "upload.patch" or can("chunked"), op

@@ -20,7 +20,7 @@ from harness.plan.codec import (
 )
 from harness.plan.content import EMPTY_JSON, BlobSpec, ManifestSpec, Symbols
 from harness.plan.kinds import KINDS, ArgSpec
-from harness.plan.operation import Cut, Hold, Lane, Operation, Place
+from harness.plan.operation import CALLS, Call, Cut, Hold, Lane, Operation, Place, Strike
 from harness.plan.plan import Plan
 
 EXAMPLE = """\
@@ -50,6 +50,10 @@ places = st.builds(
     st.sampled_from(["head", "body", "answer"]),
     counts,
 )
+calls = st.builds(
+    Call, st.sampled_from(CALLS), st.sampled_from(["*", "blobs/*", "*/link"]), st.integers(1, 3)
+)
+ACTS = ("kill", "power", "enospc", "eio", "emfile")
 blob_specs = st.builds(BlobSpec, counts, algs, st.none() | names)
 manifest_specs = st.builds(
     ManifestSpec,
@@ -103,11 +107,15 @@ def plans(draw: st.DrawFn) -> Plan:
             hold = draw(
                 st.builds(Hold, st.just(until), places)
                 | st.builds(Hold, st.just(until), st.none(), texts, st.integers(1, 3))
+                | st.builds(Hold, st.just(until), call=calls)
             )
             held.append(id_)
         cut = draw(st.none() | st.builds(Cut, places, st.sampled_from(["close", "reset", "half"])))
+        strike = None
+        if cut is None and (hold is None or hold.call is None):
+            strike = draw(st.none() | st.builds(Strike, calls, st.sampled_from(ACTS), coin))
         lane: Lane = draw(st.sampled_from(LANES))
-        operations.append(Operation(id_, lane, kind.name, args, tuple(after), hold, cut))
+        operations.append(Operation(id_, lane, kind.name, args, tuple(after), hold, cut, strike))
     return Plan(
         tuple(operations),
         draw(st.dictionaries(names, blob_specs, max_size=4)),
@@ -309,7 +317,7 @@ WRONG: dict[str, tuple[str, int, str]] = {
     "hold at both": (
         text_of(PUSH, 'x = { do = "collect", hold = { line = "m", at = 1, until = "push" } }'),
         5,
-        "one of the two",
+        "give one of them",
     ),
     "hold until nothing": (
         text_of(PUSH, 'x = { do = "collect", hold = { line = "m", until = "psh" } }'),

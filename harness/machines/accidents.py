@@ -1,0 +1,150 @@
+"""Accidents of machine and network: power cuts, disks that are full or read-only, calls that fail, bits that
+rot, limits, and weather on the wire.
+
+Every rule adds the whole story: the accident, what clients do meanwhile, its end, and what shows whether
+everything is well again.
+"""
+
+from __future__ import annotations
+
+from harness.machines.base import OPERATOR, alive, steady, step
+from harness.machines.blobs import has_blob
+from harness.machines.faults import QUICK, FaultRules, few_kills
+from harness.plan.operation import Act, Arg, Call, Strike
+
+NTHS = (1, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
+"""Which change is struck: a push of a registry on a file system makes some ten to sixty."""
+FREE_BYTES = (0, 4096, 70_000, 1 << 20)
+ERRORS: tuple[Act, ...] = ("enospc", "enospc", "eio", "emfile")
+TOXICS: dict[str, tuple[int, ...]] = {
+    "latency": (5, 40),
+    "bandwidth": (64, 1024),
+    "slow_close": (30,),
+    "timeout": (60,),
+    "reset_peer": (0, 20),
+    "slicer": (64, 1000),
+    "limit_data": (50, 1000, 9000),
+    "down": (0,),
+}
+"""Toxics, and their values; what the numbers are is in the table of operations."""
+
+
+class AccidentRules(FaultRules):
+    """Features: ``power``, ``strike`` (a kill, or an error, at a system call), ``disk`` (full, read-only,
+    slow), ``damage`` (bits flipped, files cut), ``limits`` (files, memory), ``weather`` (toxics)."""
+
+    @step("power", steady, few_kills, lambda machine: machine.draft.operations[-1].do not in QUICK)
+    def cut_power(self) -> None:
+        """The power goes right after something was acknowledged; then everything is read."""
+        self.do("power", OPERATOR, after=self.now(), race=True)
+        self.do("restart", OPERATOR)
+        if self.dice.chance(0.4):
+            self.do("quiet", OPERATOR)
+
+    # --- at a system call -----------------------------------------------------------------------------------
+
+    def strike(self, act: Act) -> Strike:
+        return Strike(Call("any", "*", self.dice.pick(NTHS)), act)
+
+    def struck(self, strike: Strike) -> None:
+        """A push, a manifest or a deletion that is struck; then the same once more."""
+        dice, repo, tag, lane = self.dice, self.repo(), self.tag(), self.lane()
+        held = self.held(repo)
+        how = dice.weighted(((4, "push"), (4, "put"), (1, "delete")))
+        if how == "delete" and held is not None and "manifest-delete" in self.features:
+            args: dict[str, Arg | None] = {"repo": repo, "manifest": held[1]}
+            kind = "manifest.delete"
+        elif how == "push":
+            blob = self.new_blob()
+            kind, args = "blob.push", {"repo": repo, "blob": blob, **self.way(blob)}
+        else:
+            kind, args = "manifest.put", {"repo": repo, "manifest": self.new_image(repo), "tag": tag}
+        self.do(kind, lane, args, strike=strike, race=False)
+        if strike.act in ("kill", "power"):
+            self.do("restart", OPERATOR)
+        if dice.chance(0.6):
+            self.do(kind, lane, args, race=False)
+        if kind == "manifest.put":
+            self.do("image.pull", lane, repo=repo, tag=tag, race=False)
+
+    @step("strike", steady, few_kills)
+    def killed_at_a_call(self) -> None:
+        power = self.can("power") and self.dice.chance(0.4)
+        self.struck(self.strike("power" if power else "kill"))
+
+    @step("strike", steady)
+    def fails_at_a_call(self) -> None:
+        strike = self.strike(self.dice.pick(ERRORS))
+        self.struck(Strike(strike.at, strike.act, self.dice.chance(0.4)))
+
+    # --- disks ----------------------------------------------------------------------------------------------
+
+    def meanwhile(self) -> None:
+        """What clients do while something is wrong, and again when it is over."""
+        repo, tag = self.repo(), self.tag()
+        blob = self.new_blob()
+        self.push(repo, blob, after=self.now(), race=False)
+        found = self.placed()
+        if found is not None and self.dice.chance(0.6):
+            self.do("blob.pull", repo=found[0], blob=found[1], race=False)
+        held = self.held()
+        if held is not None and self.dice.chance(0.5):
+            self.do("manifest.put", repo=held[0], manifest=held[1], tag=tag, race=False)
+        self.do("heal", OPERATOR, after=self.now())
+        self.push(repo, blob, after=self.now(), race=False)
+
+    @step("disk", steady)
+    def full(self) -> None:
+        self.do("disk.full", OPERATOR, after=self.now(), free=self.dice.pick(FREE_BYTES))
+        self.meanwhile()
+
+    @step("disk", steady)
+    def read_only(self) -> None:
+        self.do("disk.readonly", OPERATOR, after=self.now())
+        self.meanwhile()
+
+    @step("damage", steady, has_blob)
+    def damage(self) -> None:
+        """What is stored of a blob, or of a tag, is damaged; a push of the right bytes has to heal it."""
+        dice = self.dice
+        found = self.placed()
+        assert found is not None
+        repo, blob = found
+        if (self.draft.blob_size_bytes(blob) or 0) == 0:
+            return
+        if dice.chance(0.5):
+            self.do("disk.flip", OPERATOR, after=self.now(), blob=blob, at=0)
+        else:
+            self.do("disk.cut", OPERATOR, after=self.now(), blob=blob, size=0)
+        if dice.chance(0.5):
+            self.do("blob.pull", after=self.now(), repo=repo, blob=blob, race=False)
+        self.push(repo, blob, after=self.now(), race=False)
+        self.do("blob.pull", repo=repo, blob=blob, race=False)
+
+    # --- limits and weather ---------------------------------------------------------------------------------
+
+    @step("limits", steady)
+    def few_files(self) -> None:
+        self.do("limit", OPERATOR, after=self.now(), what="files", value=self.dice.pick((0, 3, 12, 24)))
+        self.meanwhile()
+
+    @step("limits", steady)
+    def little_memory(self) -> None:
+        self.do("limit", OPERATOR, after=self.now(), what="memory", value=self.dice.pick((0, 16, 128)))
+        self.meanwhile()
+
+    @step("slow", steady)
+    def slow_disk(self) -> None:
+        self.do("disk.slow", OPERATOR, after=self.now(), ms=self.dice.pick((1, 10)))
+        self.meanwhile()
+
+    @step("weather", alive, steady)
+    def weather(self) -> None:
+        """A toxic on the wire for a while."""
+        dice = self.dice
+        toxic = dice.pick(tuple(TOXICS))
+        side = "backend" if self.can("net.backend") and dice.chance(0.6) else None
+        stream = dice.pick((None, "up", "down"))
+        args: dict[str, Arg | None] = {"toxic": toxic, "value": dice.pick(TOXICS[toxic]), "side": side}
+        self.do("net", OPERATOR, {**args, "stream": stream}, after=self.now())
+        self.meanwhile()

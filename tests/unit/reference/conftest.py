@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,21 +25,40 @@ PROJECT = Path(__file__).parents[3]
 
 
 class Server:
-    """A served registry, in a process of its own."""
+    """A served registry, in a process of its own.  ``log`` gets its standard error.
 
-    def __init__(self, *arguments: str) -> None:
+    ``verify`` is what a client trusts, where the server has a certificate.
+    """
+
+    def __init__(
+        self, *arguments: str, log: Path | None = None, verify: ssl.SSLContext | bool = True
+    ) -> None:
         self._arguments = arguments
+        self._log = log
+        self._verify = verify
         self.start()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "reference_impl", "serve", "--port", "0", *self._arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("listening on http://"), line
+        with contextlib.ExitStack() as stack:
+            stderr = None if self._log is None else stack.enter_context(self._log.open("ab"))
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=PROJECT
+            )
+        line = self.line()
+        assert line.startswith("listening on http"), line
         self.url = line.split()[-1]
         self.port = int(self.url.rsplit(":", 1)[1])
-        self.client = httpx.Client(base_url=self.url, timeout=20)
+        self.client = httpx.Client(base_url=self.url, timeout=20, verify=self._verify)
+
+    def line(self) -> str:
+        """The next line that it says."""
+        assert self.process.stdout is not None
+        return str(self.process.stdout.readline())
+
+    def logged(self) -> str:
+        assert self._log is not None
+        return self._log.read_text()
 
     def kill(self) -> None:
         self.client.close()

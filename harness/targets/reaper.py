@@ -1,9 +1,10 @@
 """The reaper: a small process that ends what a dead harness left behind.
 
-A harness that is killed cannot clean up after itself. The reaper is told of each process group and each
-folder that the harness makes; when its standard input ends, because the harness closed it or died in any way,
-it kills the groups that are still there and removes the folders. (PR_SET_PDEATHSIG would do for processes,
-but it fires when the starting *thread* ends, and leaves folders, which may be in memory, behind.)
+A harness that is killed cannot clean up after itself. The reaper is told of each process group, each mount
+and each folder that the harness makes; when its standard input ends, because the harness closed it or died in
+any way, it kills the groups that are still there, unmounts, and removes the folders. (PR_SET_PDEATHSIG would
+do for processes, but it fires when the starting *thread* ends, and leaves folders, which may be in memory,
+behind.)
 
 This file is both sides: imported, it is the harness's side; run as a script, it is the reaper. The script
 must not import anything but the standard library.
@@ -12,6 +13,7 @@ must not import anything but the standard library.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -22,6 +24,7 @@ import time
 from typing import IO
 
 REMOVAL_LIMIT_S = 5.0
+_MNT_DETACH = 2
 
 
 class Reaper:
@@ -40,6 +43,13 @@ class Reaper:
     def forget_process(self, pid: int) -> None:
         """It ended and was waited for: its number may be somebody else's from now on."""
         self._drop(f"p{pid}")
+
+    def watch_mount(self, path: str) -> None:
+        """Remember a mount point; a loop device behind it detaches itself with the mount."""
+        self._add(f"m{path}")
+
+    def forget_mount(self, path: str) -> None:
+        self._drop(f"m{path}")
 
     def watch_folder(self, path: str) -> None:
         self._add(f"d{path}")
@@ -109,6 +119,12 @@ def remove_folder(path: str, limit_s: float = REMOVAL_LIMIT_S) -> None:
         time.sleep(0.01)
 
 
+def detach_mount(path: bytes) -> None:
+    """Unmount, as soon as nobody uses it any more. Never raises."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).umount2(path, _MNT_DETACH)
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -122,6 +138,9 @@ def main() -> None:
     for entry in entries:
         if entry.startswith(b"p"):
             kill_group(int(entry[1:]))
+    for entry in entries:
+        if entry.startswith(b"m"):
+            detach_mount(entry[1:])
     for entry in entries:
         if entry.startswith(b"d"):
             remove_folder(os.fsdecode(entry[1:]))

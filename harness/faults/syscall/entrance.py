@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import socket
@@ -32,10 +33,10 @@ def admit(
     killable: bool,
 ) -> Process:
     """Start a process that passes the filter before its program does anything. `watch` is told the listener
-    and the process id before the program starts. Raises OSError: what went wrong, and while doing what."""
+    and the process id before the program starts. Raises OSError, with a number and a text."""
     here = machine()
     if here is None:
-        raise OSError("the system-call gate has no table for this machine")
+        raise OSError(errno.ENOSYS, "the system-call gate has no table for this machine")
     ours, theirs = socket.socketpair()
     with ours:
         ours.settimeout(START_LIMIT_S)
@@ -52,27 +53,31 @@ def admit(
         try:
             ours.sendall(json.dumps(request).encode() + b"\n")
             _pass(ours, process.pid, watch)
-        except (OSError, ValueError) as error:
+        except BaseException:
             with suppress(TargetError):
                 kill(process)
-            if isinstance(error, OSError):
-                raise
-            raise OSError(f"the way into the gate broke: {error}") from None
+            raise
     return process
 
 
 def _pass(ours: socket.socket, pid: int, watch: Callable[[Listener, int], None]) -> None:
-    said, files, _, _ = socket.recv_fds(ours, 1, 1)
-    if files:
-        watch(Listener(files[0]), pid)
-        said = b""
-    with ours.makefile("rb") as lines:
-        line = said + lines.readline()
+    """Take the listener, then wait until the program has started."""
+    try:
+        said, files, _, _ = socket.recv_fds(ours, 1, 1)
+        if files:
+            listener, said = Listener(files[0]), b""
+            try:
+                watch(listener, pid)
+            except BaseException:
+                listener.close()
+                raise
+        with ours.makefile("rb") as lines:
+            line = said + lines.readline()
+    except TimeoutError:
+        raise OSError(errno.ETIMEDOUT, f"it did not start within {START_LIMIT_S:.0f} s") from None
     if line:
         failure = json.loads(line)
         number, doing = int(failure["errno"]), str(failure["doing"])
-        raise OSError(
-            number, f"{os.strerror(number)} ({doing})" if doing != "starting" else os.strerror(number)
-        )
+        raise OSError(number, os.strerror(number) + (f" ({doing})" if doing else ""))
     if not files:
-        raise OSError("the child ended before it came under the gate")
+        raise OSError(errno.ECHILD, "it ended before it came under the gate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -162,7 +163,7 @@ class Gate:
     def _watch(self, gated: _Gated) -> None:
         with self._lock:
             if self._closing:
-                raise OSError("the gate is closed")
+                raise OSError(errno.EBADF, "the gate is closed")
             self._gated[gated.listener.fd] = gated
             if self._poller is None or self._thread is None:
                 self._poller = select.poll()
@@ -175,8 +176,8 @@ class Gate:
 
     def _nudge(self) -> None:
         """Make the thread look at things anew."""
-        if self._wake is not None:
-            with contextlib.suppress(BlockingIOError):
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if self._wake is not None:
                 os.write(self._wake[1], b"\0")
 
     def _run(self) -> None:
@@ -190,30 +191,42 @@ class Gate:
             for fd, event in self._poller.poll(self._patience_ms()):
                 if fd == self._wake[0]:
                     os.read(fd, 4096)
-                elif gated := self._gated.get(fd):
-                    self._serve(gated, event)
+                elif (gated := self._gated.get(fd)) is None:
+                    continue
+                elif event & select.POLLIN:
+                    self._serve(gated)
+                else:
+                    self._forget(gated)
             self._give_up()
-        wake, self._wake = self._wake, None
-        for fd in wake:
-            os.close(fd)
+        with self._lock:
+            for fd in self._wake:
+                os.close(fd)
+            self._wake = None
 
-    def _serve(self, gated: _Gated, event: int) -> None:
-        if not event & select.POLLIN:
-            self._forget(gated)
-            return
+    def _serve(self, gated: _Gated) -> None:
         waiting = gated.listener.receive()
         if waiting is None:
             return
         try:
-            change = self._storage.change(waiting, self._calls[waiting.number])
-        except OSError as error:
-            if gated.listener.valid(waiting):
-                self._trouble = f"a call of thread {waiting.thread} could not be looked at: {error}"
-            change = None
-        if change is None:
+            change = self._look(waiting)
+            if change is None:
+                gated.listener.let_go(waiting)
+            elif gated.listener.valid(waiting):
+                self._decide(gated, waiting, change)
+        except Exception as error:
+            # Whatever it is: a gate that stops would stop the registry.
+            self._trouble = f"a call of thread {waiting.thread} passed unseen: {error!r}"
             gated.listener.let_go(waiting)
-        elif gated.listener.valid(waiting):
-            self._decide(gated, waiting, change)
+
+    def _look(self, waiting: Waiting) -> Change | None:
+        try:
+            return self._storage.change(waiting, self._calls[waiting.number])
+        except PermissionError as error:
+            self._trouble = f"a call of thread {waiting.thread} could not be looked at: {error}"
+        except OSError:
+            # The thread is dead, or it gave the kernel a file or an address that is not there.
+            pass
+        return None
 
     def _decide(self, gated: _Gated, waiting: Waiting, change: Change) -> None:
         with self._lock:

@@ -87,7 +87,7 @@ def main() -> None:
     try:
         os.execvpe(wanted["argv"][0], wanted["argv"], wanted["env"])
     except OSError as error:
-        _tell(gate, error, "starting")
+        _tell(gate, error, "")
         os._exit(127)
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,14 @@ from pathlib import Path
 
 import harness
 from harness.history import Promises
-from harness.targets import lockstep
 from harness.targets.base import Collected, LineGate, TargetError
+from harness.targets.collector import Collector
 from harness.targets.description import Description
 from harness.targets.host import LOOPBACK, Port, WorkFolder, empty, status_of
 from harness.targets.nursery import Nursery, NurseryError
-from harness.targets.process import POLL_S, Child, Process, end, kill, stopped
+from harness.targets.process import POLL_S, Child, Entry, Process, Spawn, end, kill, stopped
 from harness.targets.reaper import kill_group
+from harness.targets.seams import Disk, Gateway, MakeGateway
 from harness.targets.service import Service
 
 PORT_TRIES = 5
@@ -42,8 +42,19 @@ class CommandTarget:
     those that the description names.
     """
 
-    def __init__(self, description: Description, promises: Promises | None = None) -> None:
+    def __init__(
+        self,
+        description: Description,
+        promises: Promises | None = None,
+        *,
+        disk: Disk | None = None,
+        gateway: MakeGateway | None = None,
+    ) -> None:
+        """``disk``: holds the storage folder. ``gateway``: registry and collector start through it."""
         self._description = description
+        self._disk = disk
+        self._make_gateway = gateway
+        self._gateway: Gateway | None = None
         self._promises = promises or description.promises
         if description.collector is None and self._promises.collects_itself == "no":
             self._promises = replace(self._promises, collection="none")
@@ -52,7 +63,7 @@ class CommandTarget:
         self._paused = False
         self._folder: WorkFolder | None = None
         self._port: Port | None = None
-        self._collectors: set[int] = set()
+        self._collector = Collector(description.collector) if description.collector else None
         self._nursery: Nursery | None = None
         self._service: Service | None = None
         self._service_port: Port | None = None
@@ -91,7 +102,7 @@ class CommandTarget:
     @property
     def storage(self) -> Path:
         """The registry's storage folder. Raises `TargetError` when the target is not open."""
-        return self._work / "storage"
+        return self._work / "storage" if self._disk is None else self._disk.storage
 
     def process_id(self) -> int | None:
         """The registry's process id while it runs."""
@@ -118,7 +129,11 @@ class CommandTarget:
             self._find_command(self._description.command, dict(os.environ))
             self._folder = WorkFolder(disk=self._description.disk)
             try:
+                if self._disk is not None:
+                    self._disk.open()
                 self._wipe()
+                if self._make_gateway is not None:
+                    self._gateway = self._make_gateway(self.storage)
                 self._start_service()
                 self._open_nursery()
                 self._first_start()
@@ -131,8 +146,8 @@ class CommandTarget:
 
     def close(self) -> None:
         with self._lock:
-            for pid in list(self._collectors):
-                kill_group(pid)
+            if self._collector is not None:
+                self._collector.kill()
             with suppress(TargetError):
                 self.kill()
             self._close_nursery()
@@ -142,6 +157,11 @@ class CommandTarget:
             if self._service_port is not None:
                 self._service_port.close()
                 self._service_port = None
+            if self._gateway is not None:
+                self._gateway.close()
+                self._gateway = None
+            if self._disk is not None:
+                self._disk.close()
             if self._folder is not None:
                 self._folder.close()
                 self._folder = None
@@ -186,6 +206,8 @@ class CommandTarget:
             if self.running():
                 return
             self.kill()
+            if self._disk is not None and self._disk.dead:
+                self._disk.remount()
             self._launch()
             self._await_answer()
 
@@ -211,43 +233,18 @@ class CommandTarget:
     # --- collector
 
     def collect(self, *, untagged: bool, gate: LineGate | None = None) -> Collected:
-        """A collector that runs longer than its limit is killed; its code is then negative and its last line
-        says so."""
-        collector = self._description.collector
+        collector = self._collector
         if collector is None:
             raise TargetError(f"{self.name}: has no collector")
-        command = collector.command
+        command = collector.command.command
         if untagged:
-            if not collector.untagged:
+            command = collector.command.untagged
+            if not command:
                 raise TargetError(f"{self.name}: its collector cannot remove untagged manifests")
-            command = collector.untagged
         argv = [self._fill(each) for each in command]
         self._find_command(argv, self._environment())
-        pid = 0
-
-        def started(number: int) -> None:
-            nonlocal pid
-            pid = number
-            self._collectors.add(number)
-
-        try:
-            with tempfile.TemporaryFile(dir=self._work) as stderr:
-                printed = lockstep.run(
-                    argv,
-                    env=self._environment(),
-                    cwd=self._work,
-                    stderr=stderr,
-                    limit_s=collector.limit_s,
-                    gate=gate,
-                    started=started,
-                    spawn=self._spawn,
-                )
-        finally:
-            self._collectors.discard(pid)
-        lines = printed.out + printed.err
-        if printed.timed_out:
-            lines += (f"killed after {collector.limit_s:g} s",)
-        return Collected(printed.code, lines, removed_by(collector.removed, printed.out))
+        spawn = self._spawn_by("collector")
+        return collector.run(argv, self._environment(), self._work, spawn, gate)
 
     # --- inside
 
@@ -263,7 +260,10 @@ class CommandTarget:
 
     def _wipe(self) -> None:
         self._round += 1
-        empty(self.storage)
+        if self._disk is not None:
+            self._disk.wipe()
+        else:
+            empty(self.storage)
         for folder in self._description.folders:
             (self.storage / folder).mkdir(parents=True, exist_ok=True)
 
@@ -303,19 +303,32 @@ class CommandTarget:
         self._find_command(argv, env)
         try:
             with self._log_file.open("ab") as log:
-                self._process = self._spawn(argv, env, self._work, log.fileno(), log.fileno())
+                start = self._spawn_by("registry")
+                self._process = start(argv, env, self._work, log.fileno(), log.fileno())
         except OSError as error:
             raise TargetError(f"{self.name}: {argv[0]!r} cannot be started: {error.strerror}") from None
 
-    def _spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, out: int, err: int) -> Process:
+    def _spawn_by(self, name: str) -> Spawn:
+        return self._start if self._gateway is None else self._gateway.through(self._start, name)
+
+    def _start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        out: int,
+        err: int,
+        *,
+        entry: Entry | None = None,
+    ) -> Process:
         """Start a process through the nursery where there is one, else plainly."""
         nursery = self._nursery
         if nursery is not None:
             try:
-                return nursery.spawn(argv, env, cwd, out, err)
+                return nursery.spawn(argv, env, cwd, out, err, entry=entry)
             except NurseryError:
                 self._close_nursery()
-        return Child(argv, env, cwd, out, err)
+        return Child(argv, env, cwd, out, err, entry=entry)
 
     def _open_nursery(self) -> None:
         modules = self._description.preload
@@ -379,18 +392,6 @@ class CommandTarget:
         if "{" not in command and shutil.which(command, path=env.get("PATH")) is None:
             how = f"; install it: {self._description.install}" if self._description.install else ""
             raise TargetError(f"{self.name}: there is no command {command!r} on this machine{how}")
-
-
-def removed_by(patterns: Mapping[str, re.Pattern[str]], lines: Sequence[str]) -> int | None:
-    """How many objects the lines say were removed (`CollectorCommand.removed`); ``None`` without patterns."""
-    if not patterns:
-        return None
-    count = 0
-    for line in lines:
-        for pattern in patterns.values():
-            if found := pattern.search(line):
-                count += sum(int(each) for each in found.groups() if each) if pattern.groups else 1
-    return count
 
 
 def _ending(code: int) -> str:

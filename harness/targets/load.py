@@ -6,9 +6,10 @@ import difflib
 from pathlib import Path
 
 from harness.history import Promises
-from harness.targets.base import Target, TargetError
+from harness.targets.base import TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.description import Description, load_description
+from harness.targets.seams import Disk, MakeGateway
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
@@ -32,7 +33,14 @@ def find_description(name_or_path: str | Path) -> Description:
     raise TargetError(f"there is no target {text!r} in the catalogue ({', '.join(names())}); {hint}")
 
 
-def load_target(name_or_path: str | Path, promises: Promises | None = None) -> Target:
-    """A target from the catalogue or from a file, not opened yet; `promises` replace what the file says.
-    Raises `TargetError`: one line that says which file, which line and what to do."""
-    return CommandTarget(find_description(name_or_path), promises)
+def load_target(
+    name_or_path: str | Path,
+    promises: Promises | None = None,
+    *,
+    disk: Disk | None = None,
+    gateway: MakeGateway | None = None,
+) -> CommandTarget:
+    """A target from the catalogue or from a file, not opened yet. `promises` replace what the file says;
+    `disk` and `gateway` are as of `CommandTarget`. Raises `TargetError`: one line that says which file, which
+    line and what to do."""
+    return CommandTarget(find_description(name_or_path), promises, disk=disk, gateway=gateway)

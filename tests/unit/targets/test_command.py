@@ -16,7 +16,7 @@ import pytest
 from harness.history import Promises
 from harness.targets import command
 from harness.targets.base import TargetError
-from harness.targets.command import removed_by
+from harness.targets.collector import removed_by
 from harness.targets.description import CollectorCommand
 from harness.targets.host import Port, status_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -66,19 +67,9 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > self.limits.head_max_bytes:
-                # What follows the head may be in the same data: only feed what must be head.
-                self._feed_long_head(data)
-                return
         super().data_received(data)
-
-    def _feed_long_head(self, data: bytes) -> None:
-        keep = max(0, self.limits.head_max_bytes - (self._head_bytes - len(data)))
-        super().data_received(data[:keep])
-        if self._in_head:
+        if self._in_head and self._head_bytes > self.limits.head_max_bytes:
             self._refuse(_HEAD_TOO_LARGE)
-        else:
-            super().data_received(data[keep:])
 
     def on_message_begin(self) -> None:
         if not self._in_head:  # the first head is awaited since the connection was made
@@ -90,7 +81,11 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._stop_timer()
+        app = self.app
+        if self._head_size_bytes() > self.limits.head_max_bytes:
+            self.app = _head_too_large
         super().on_headers_complete()
+        self.app = app
         cycle = self.cycle
         self.scope["state"] |= {UNREAD: lambda: bytes(cycle.body), ABORT: self.transport.abort}
 
@@ -107,6 +102,11 @@ class Protocol(HttpToolsProtocol):
     def park(self) -> None:
         """Break off a request that was not over in time: what came of an upload is kept, as always then."""
         self.transport.abort()
+
+    def _head_size_bytes(self) -> int:
+        """The size of the head as it was understood: it may have come together with other things."""
+        fields = sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
+        return len(b"GET  HTTP/1.1\r\n\r\n") + len(self.url) + fields
 
     def _refuse(self, answer: bytes) -> None:
         if not self.transport.is_closing():
@@ -131,6 +131,10 @@ class Protocol(HttpToolsProtocol):
 
 def protocol(limits: ConnectionLimits) -> type[Protocol]:
     return type("LimitedProtocol", (Protocol,), {"limits": limits})
+
+
+async def _head_too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    await Response(status_code=431, headers={"Connection": "close"})(scope, receive, send)
 
 
 async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,8 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -102,6 +103,13 @@ def place() -> Iterator[Place]:
         yield served
 
 
+@pytest.fixture
+def shop(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> buckets.Shop:
+    """A place of the test's own in a bucket whose server takes parts of any size."""
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    return buckets.Shop(place, str(tmp_path), 1000)
+
+
 @pytest.fixture(params=["filesystem", "memory", "s3"])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
     if request.param == "memory":
@@ -117,13 +125,24 @@ def registry(driver: Driver) -> Registry:
     return Registry(driver)
 
 
-def half_patch(server: Server, location: str, data: bytes, claimed_bytes: int) -> socket.socket:
+def half_patch(
+    server: Server, location: str, data: bytes, claimed_bytes: int, tls: ssl.SSLContext | None = None
+) -> socket.socket:
     """Send part of a PATCH's body, and wait until it has arrived."""
     sock = socket.create_connection(("127.0.0.1", server.port))
+    if tls is not None:
+        sock = tls.wrap_socket(sock)
     head = f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {claimed_bytes}\r\n\r\n"
     sock.sendall(head.encode() + data)
     await_size(server.client, location, len(data))
     return sock
+
+
+def eventually(happened: Callable[[], bool]) -> None:
+    """Ask until it has happened, for a while."""
+    end = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
 
 
 def await_size(client: httpx.Client, location: str, size_bytes: int) -> None:

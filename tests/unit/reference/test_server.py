@@ -42,7 +42,7 @@ def test_session_survives_a_kill(tmp_path: Path) -> None:
 
 
 def test_stop_does_not_wait_for_a_body_for_ever(tmp_path: Path) -> None:
-    server = Server("--root", str(tmp_path), *FAST)
+    server = Server("--root", str(tmp_path), "--stop-grace", "0.1", *FAST)
     location = server.client.post("/v2/a/blobs/uploads/").headers["location"]
     sock = half_patch(server, location, b"abc", 6)
     assert server.stop() == 0

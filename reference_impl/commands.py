@@ -1,0 +1,232 @@
+"""The command line.  Most options are settings under another name: a table says which."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from . import logs
+from .auth.settings import BadSettings
+from .configuration import BadConfiguration, Configuration, Given, load
+from .setting_keys import KEYS, show, table
+from .stores import Unusable, collection_policy, shared_driver
+
+F = TypeVar("F", bound=Callable[..., Any])
+Target = str | tuple[str, bool, str]
+"""A setting that an option sets: to its argument, or to the value here, which means what is said then."""
+
+EXIT_FAILED, EXIT_BAD_SETTINGS = 1, 2
+PROGRAM = "reference_impl"
+
+_STORAGE: dict[str, Target] = {
+    "--driver": "storage.driver",
+    "--root": "storage.root",
+    "--unsafe-no-fsync": ("storage.fsync", False, "do not sync: a power cut may lose what was acknowledged"),
+}
+_COLLECTION: dict[str, Target] = {
+    "--grace": "collect.grace_s",
+    "--delete-untagged": ("collect.delete_untagged", True, ""),
+    "--session-age": "sessions.max_age_s",
+}
+_SERVING: dict[str, Target] = {
+    "--host": "http.host",
+    "--port": "http.port",
+    "--tls-certificate": "http.tls_certificate",
+    "--tls-key": "http.tls_key",
+    "--stop-grace": "http.stop_grace_s",
+    "--read-only": ("storage.read_only", True, ""),
+    "--collect-every": "collect.interval_s",
+    "--page-size": "limits.page_size",
+    "--idle-timeout": "limits.body_idle_timeout_s",
+    "--access-log": ("log.access", True, ""),
+    "--log-format": "log.format",
+    "--log-level": "log.level",
+    "--metrics": "metrics.listen",
+    "--metrics-port": "metrics.port",
+}
+
+_METAVARS = {"s": "SECONDS", "bytes": "BYTES", "port": "PORT", "root": "DIR", "host": "ADDRESS"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    try:
+        result = cli.main(
+            None if arguments is None else [*arguments], prog_name=PROGRAM, standalone_mode=False
+        )
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except click.Abort:
+        return _fail("stopped", EXIT_FAILED)
+    except (BadConfiguration, BadSettings) as error:
+        return _fail(str(error), EXIT_BAD_SETTINGS)
+    except Unusable as error:
+        return _fail(str(error), EXIT_FAILED)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    for line in message.splitlines():
+        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+    return code
+
+
+# -- settings as options -------------------------------------------------------------------
+
+
+def settings(*tables: dict[str, Target]) -> Callable[[F], F]:
+    """Give a command the options of these tables, those for any setting, and ``configuration``."""
+
+    def decorate(command: F) -> F:
+        for options in reversed(tables):
+            for flag, target in reversed(options.items()):
+                command = _option(flag, target)(command)
+        command = click.option(
+            "--set",
+            metavar="KEY=VALUE",
+            multiple=True,
+            expose_value=False,
+            callback=_set,
+            help="Set any other setting.",
+        )(command)
+        return click.option(
+            "--config",
+            metavar="FILE",
+            envvar="REFERENCE_CONFIG",
+            expose_value=False,
+            callback=_note_file,
+            help="TOML file with settings; variables REFERENCE_SECTION__KEY and options overrule it.",
+        )(command)
+
+    return decorate
+
+
+def _option(flag: str, target: Target) -> Callable[[F], F]:
+    key, value, meaning = (target, None, "") if isinstance(target, str) else target
+    about = meaning or KEYS[key].about
+
+    def note(context: click.Context, _parameter: click.Parameter, given: str | bool | None) -> None:
+        if given:
+            _options(context)[key] = Given(given if value is None else value, f"option {flag}")
+        elif given == "":
+            _options(context)[key] = Given("", f"option {flag}")
+
+    return click.option(
+        flag,
+        is_flag=value is not None,
+        metavar=None if value is not None else _METAVARS.get(key.rpartition("_")[2].rpartition(".")[2]),
+        expose_value=False,
+        callback=note,
+        help=f"{about[:1].upper()}{about[1:]}.",
+    )
+
+
+def _set(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> None:
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {text}: not of the form KEY=VALUE")
+        _options(context)[key] = Given(value, f"option --set {key}")
+
+
+def _note_file(context: click.Context, _parameter: click.Parameter, given: str | None) -> None:
+    context.meta[_FILE] = given
+
+
+def _options(context: click.Context) -> dict[str, Given]:
+    found: dict[str, Given] = context.meta.setdefault(_OPTIONS, {})
+    return found
+
+
+_FILE, _OPTIONS = f"{__name__}.file", f"{__name__}.options"
+
+
+def configuration() -> Configuration:
+    """The settings of the command that runs.  Raises BadConfiguration."""
+    context = click.get_current_context()
+    return load(context.meta[_FILE], _options(context))
+
+
+# -- commands ------------------------------------------------------------------------------
+
+
+@click.group(
+    help="A reference OCI registry.",
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+def cli() -> None:
+    pass
+
+
+@cli.command(help="Serve a registry over HTTP.")
+@settings(_STORAGE, _SERVING, _COLLECTION)
+def serve() -> int:
+    from .service import run
+
+    chosen = configuration()
+    logs.configure(chosen.settings.log.level, chosen.settings.log.format)
+    return run(chosen)
+
+
+@cli.command(help="Remove content that nothing refers to; also while a server runs.")
+@settings(_STORAGE, _COLLECTION)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "form", flag_value="json", help="Only say what it came to, as JSON.")
+@click.option("--json-lines", "form", flag_value="json-lines", help="Say each step, as JSON.")
+@click.option("--quiet", is_flag=True, help="Leave out what there is very much of.")
+@click.option("--progress/--no-progress", default=None, help="Show on standard error how far it is.")
+@click.option("--pause-at", metavar="STEP[:N]", multiple=True, help="Stand still there until a line comes.")
+@click.option("--control-fd", metavar="FD", type=int, default=0, help="Where that line comes from.")
+def collect(
+    dry_run: bool,
+    form: str | None,
+    quiet: bool,
+    progress: bool | None,
+    pause_at: tuple[str, ...],
+    control_fd: int,
+) -> int:
+    from .collect.command import Output, collect_from_command_line, pause
+
+    chosen = configuration()
+    if chosen.settings.storage.read_only:
+        raise chosen.fault("storage.read_only", "a collector writes")
+    try:
+        pauses = tuple(pause(text) for text in pause_at)
+    except ValueError as error:
+        raise click.UsageError(f"--pause-at: {error}") from None
+    policy = collection_policy(chosen.settings, grace_s=0.0, dry_run=dry_run)
+    output = Output(form or "lines", quiet, progress, pauses, control_fd)
+    return collect_from_command_line(shared_driver(chosen, "collect"), policy, output)
+
+
+@cli.command(help="Show the settings in force, without secrets, and where each is from.")
+@settings(_STORAGE, _SERVING, _COLLECTION)
+@click.option("--table", "as_table", is_flag=True, help="Show which settings there are, in Markdown.")
+def config(as_table: bool) -> None:
+    if as_table:
+        click.echo(table(), nl=False)
+    else:
+        chosen = configuration()
+        click.echo(show(chosen.settings, chosen.source), nl=False)
+
+
+@cli.command("hash-password", help="Ask for a password, and print a line for the htpasswd file.")
+@click.argument("name")
+@click.option("--cost", type=click.IntRange(4, 16), default=10, show_default=True, help="Of bcrypt.")
+def hash_password(name: str, cost: int) -> None:
+    from .auth.htpasswd import entry
+
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    try:
+        click.echo(entry(name, password, cost))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

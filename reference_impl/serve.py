@@ -7,8 +7,7 @@ import logging
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -37,16 +36,12 @@ class Serving:
 
 
 class RegistryServer(Server):
-    """Says where it listens as soon as it does, and stops without losing what clients have sent.
-
-    ``all_done`` is whether all requests had ended when it stopped.
-    """
+    """Says where it listens as soon as it does, and stops without losing what clients have sent."""
 
     def __init__(self, config: Config, serving: Serving, announce: Callable[[], None]) -> None:
         super().__init__(config)
         self._serving = serving
         self._announce = announce
-        self.all_done = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -70,22 +65,18 @@ class RegistryServer(Server):
             sock.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        self.all_done = await self._finished(self._serving.stop_grace_s)
-        if not self.all_done:
-            parked = [one for one in self.server_state.connections if isinstance(one, Protocol)]
+        state = self.server_state
+        if not await _empty(lambda: state.connections or state.tasks, self._serving.stop_grace_s):
+            parked = [one for one in state.connections if isinstance(one, Protocol)]
             _log.warning("breaking off %d connections that were not done in time", len(parked))
             for one in parked:
                 one.park()
-            self.all_done = await self._finished(PARKING_LIMIT_S)
-
-    async def _finished(self, limit_s: float) -> bool:
-        clock = asyncio.get_running_loop().time
-        end = clock() + limit_s
-        while self.server_state.connections or self.server_state.tasks:
-            if clock() >= end:
-                return False
-            await asyncio.sleep(_POLL_S)
-        return True
+        this = asyncio.current_task()
+        for task in asyncio.all_tasks() - state.tasks - {this}:  # handshakes, probes
+            task.cancel()
+        if not await _empty(lambda: asyncio.all_tasks() - {this}, PARKING_LIMIT_S):
+            _log.error("the storage does not let go of a request: stopping all the same")
+            os._exit(1)  # what waits for its threads would wait for ever
 
     def _renew(self, certificate: Certificate) -> None:
         try:
@@ -94,6 +85,17 @@ class RegistryServer(Server):
             _log.error("the certificate stays as it was: %s", error)
         else:
             _log.info("the certificate was read again")
+
+
+async def _empty(left: Callable[[], Collection[object]], limit_s: float) -> bool:
+    """Wait until nothing is left; whether that was in time."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + limit_s
+    while left():
+        if clock() >= end:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -116,8 +118,8 @@ def shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def serve(app: ASGIApp, sock: socket.socket, serving: Serving | None = None) -> bool:
-    """Serve until SIGTERM or SIGINT.  Returns whether all requests had ended then."""
+def serve(app: ASGIApp, sock: socket.socket, serving: Serving | None = None) -> None:
+    """Serve until SIGTERM or SIGINT.  Does not return if a request could not be brought to its end."""
     serving = serving or Serving()
     host, port = sock.getsockname()[:2]
     scheme = "http" if serving.certificate is None else "https"
@@ -145,10 +147,4 @@ def serve(app: ASGIApp, sock: socket.socket, serving: Serving | None = None) -> 
         # uvicorn finishes what it is doing, then raises the signal again for whoever was there
         # before it: for nobody, as a stop that was asked for is a success.
         signal.signal(number, lambda _number, _frame: None)
-    server = RegistryServer(config, serving, announce)
-    server.run(sockets=[sock])
-    if not server.all_done:
-        print(
-            "reference_impl: stopped with requests still at work on the storage", file=sys.stderr, flush=True
-        )
-    return server.all_done
+    RegistryServer(config, serving, announce).run(sockets=[sock])

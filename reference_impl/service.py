@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import resource
 import socket
 from collections.abc import Iterator
@@ -69,10 +68,7 @@ def run(configuration: Configuration) -> int:
         if metrics is not None and settings.metrics.listen == "separate":
             also.append(stack.enter_context(_metrics_port(settings, metrics)))
         serving = Serving(_connection_limits(settings), settings.http.stop_grace_s, certificate, tuple(also))
-        all_done = serve(app, sock, serving)
-    if not all_done:
-        # Threads that the storage does not let go of would hold up the end for ever.
-        os._exit(1)
+        serve(app, sock, serving)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import socket
 from http.client import HTTPResponse
@@ -109,3 +111,25 @@ def test_idle_connections_do_not_hold_it_up(tmp_path: Path) -> None:
         assert silent.recv(1) == b""
         assert server.process.wait(20) == 0
     server.stop()
+
+
+def test_storage_that_hangs_does_not_hold_it_up(tmp_path: Path) -> None:
+    """A pipe in the place of a file: whoever reads it waits for ever."""
+    server = Server("--root", str(tmp_path), "--stop-grace", "0.1", log=tmp_path / "log")
+    push_image(server.client, "a", "t")
+    link = tmp_path / "docker/registry/v2/repositories/a/_manifests/tags/t/current/link"
+    link.unlink()
+    os.mkfifo(link)
+    pipe: list[int] = []
+
+    def is_read() -> bool:
+        with contextlib.suppress(OSError):
+            pipe.append(os.open(link, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(pipe)
+
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.sendall(b"GET /v2/a/manifests/t HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(is_read)
+        assert server.stop() == 1
+    os.close(pipe[0])
+    assert "does not let go" in server.logged()

@@ -98,3 +98,11 @@ def struck(armed: Armed) -> str:
     assert armed.trouble is None
     assert armed.point is not None
     return f"{armed.point.group} {armed.point.path}"
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a dead one that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 import pytest
 
 from harness.faults.syscall import Armed, Rule
 
-from .conftest import WAIT_S, Bench, struck
+from .conftest import WAIT_S, Bench, alive, struck
 
 RENAMES = """
 for name in 'abcde':
@@ -23,10 +22,6 @@ def tried(call, *args):
     try: call(*args); return 'ok'
     except OSError as error: return os.strerror(error.errno)
 """
-
-
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
 
 
 @pytest.mark.parametrize("nth", [1, 3, 5])

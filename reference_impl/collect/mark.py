@@ -1,172 +1,140 @@
-"""Marking: what is reachable from the manifests of all repositories."""
+"""Marking: what is reachable from the manifests of all repositories.
+
+Content is noted by the 32 bytes of its canonical digest: large sets of them stay small.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from ..drivers.base import DriverError, NotFound
-from ..registry import documents, layout, names, repositories
-from ..registry.digests import CANONICAL, ENCODED_CHARS, Digest, digest_of
-from ..registry.errors import Refusal
-from ..registry.store import Registry
+from ..drivers.base import Driver, DriverError, Unavailable
+from ..registry import layout
+from ..registry.digests import CANONICAL, Digest, hasher
+from . import survey
+from .survey import Survey
 
-Emit = Callable[[str], None]
+Say = Callable[..., None]
+"""Takes a step's name, and the fields of `events.Event`."""
+
+_HASH_BLOCK_BYTES = 1 << 20
 
 
-@dataclass(slots=True)
-class Marks:
-    """``blobs`` are canonical digests; with any of ``problems`` the marks may be incomplete."""
+def key(digest: Digest) -> bytes:
+    return bytes.fromhex(digest.encoded)
 
-    blobs: set[Digest] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
+
+def digest_of_key(value: bytes) -> Digest:
+    return Digest(CANONICAL, value.hex())
 
 
 class Marker:
-    """Marks all manifests of a repository, or those it is told, and everything below them."""
+    """Marks all that the manifests of the repositories refer to.
 
-    def __init__(self, registry: Registry, emit: Emit) -> None:
-        self._registry = registry
-        self._driver = registry.driver
-        self._emit = emit
-        self.marks = Marks()
-
-    def mark(self, repository: str, only: Iterable[Digest] | None = None) -> None:
-        manifests = self._manifests(repository)
-        chosen = sorted(manifests if only is None else set(only))
-        seen: set[Digest] = set()
-        for canonical in chosen:
-            self._emit(f"{repository}: marking manifest {manifests.get(canonical, canonical)}")
-            self._mark_manifest(repository, canonical, seen)
-
-    def _manifests(self, repository: str) -> dict[Digest, Digest]:
-        """Return all manifests, also those whose link is torn: their path tells their digest."""
-        try:
-            found = self._registry.manifests.every(repository)
-        except (OSError, DriverError) as error:
-            self.marks.problems.append(f"{repository}: {error}")
-            return {}
-        for digest in _torn_revisions(self._registry, repository, set(found)):
-            found.setdefault(digest, digest)
-        return found
-
-    def _mark_manifest(self, repository: str, top: Digest, seen: set[Digest]) -> None:
-        """Mark a manifest and all below it; with a list, as indexes nest to any depth."""
-        left = [top]
-        while left:
-            canonical = left.pop()
-            if canonical in seen:
-                continue
-            seen.add(canonical)
-            self.marks.blobs.add(canonical)
-            for text, is_manifest in self._read(repository, canonical, required=canonical == top):
-                target = self._resolve(repository, text)
-                if target is None:
-                    continue
-                if target not in self.marks.blobs:
-                    self.marks.blobs.add(target)
-                    self._emit(f"{repository}: marking blob {text}")
-                if is_manifest:
-                    left.append(target)
-
-    def _read(self, repository: str, canonical: Digest, *, required: bool) -> list[tuple[str, bool]]:
-        try:
-            body = self._driver.read(layout.blob_data(canonical))
-            if digest_of(body) != canonical:
-                raise DriverError("the content does not match the digest")
-        except (OSError, DriverError) as error:
-            if required or not isinstance(error, NotFound):
-                reason = "missing" if isinstance(error, NotFound) else str(error)
-                self.marks.problems.append(f"{repository}: manifest {canonical}: {reason}")
-            return []
-        try:
-            return list(documents.descriptors(documents.load(body)))
-        except Refusal:  # labelled as a manifest by an index, but it is something else
-            if required:
-                self.marks.problems.append(f"{repository}: manifest {canonical}: not JSON")
-            return []
-
-    def _resolve(self, repository: str, text: str) -> Digest | None:
-        """Return the canonical digest of what is referred to, if the repository has it."""
-        try:
-            digest = names.digest(text)
-        except Refusal:
-            return None
-        target = self._registry.manifests.resolve(repository, digest)
-        target = target or self._registry.content.resolve(repository, digest)
-        if target is None and digest.algorithm == CANONICAL:
-            for link in (
-                layout.layer_link(repository, digest),
-                layout.revision_link(repository, digest),
-            ):
-                if _exists(self._registry, link):  # torn; better keep what it stood for
-                    return digest
-        return target
-
-
-def mark_all(registry: Registry) -> Marks:
-    """Mark everything, without a word."""
-    marker = Marker(registry, lambda line: None)
-    for repository in repositories.every(registry.driver):
-        marker.mark(repository)
-    return marker.marks
-
-
-def live_manifests(registry: Registry, repository: str) -> set[Digest]:
-    """Return the manifests that a tag leads to, through indexes, or from a subject to referrers.
-
-    Raises DriverError or OSError if that cannot be told.
+    ``failures``: something could not be read, and it may say anything; then nothing may be swept.
+    ``damage``: a manifest is certainly broken.  What it referred to is unknown, but it was in the same
+    repository; so all that is linked there is marked, and other repositories go on.
     """
-    every = registry.manifests.every(repository)
-    children: dict[Digest, list[Digest]] = {}
-    referrers: dict[Digest, list[Digest]] = {}
-    for canonical in every:
-        body = registry.driver.read(layout.blob_data(canonical))
-        fields = documents.load(body)
-        found = [_manifest(registry, repository, text) for text, _ in documents.descriptors(fields)]
-        children[canonical] = [child for child in found if child is not None]
-        subject = fields.get("subject")
-        if isinstance(subject, dict):
-            target = _manifest(registry, repository, str(subject.get("digest")))
-            if target is not None:
-                referrers.setdefault(target, []).append(canonical)
-    live: set[Digest] = set()
-    left = [digest for _, digest in registry.tags.all(repository)]
-    while left:
-        canonical = left.pop()
-        if canonical in every and canonical not in live:
-            live.add(canonical)
-            left += children[canonical] + referrers.get(canonical, [])
-    return live
 
+    def __init__(self, driver: Driver, say: Say) -> None:
+        self._driver = driver
+        self._say = say
+        self.blobs: set[bytes] = set()
+        self.torn: set[Digest] = set()
+        """Names other than canonical ones that are referred to, and whose link is torn."""
+        self.failures: list[str] = []
+        self.damage: list[str] = []
+        self._seen: dict[str, set[bytes]] = {}
 
-def _manifest(registry: Registry, repository: str, text: str) -> Digest | None:
-    try:
-        return registry.manifests.resolve(repository, names.digest(text))
-    except Refusal:
-        return None
+    @property
+    def manifests(self) -> int:
+        """How many were marked, one in two repositories twice."""
+        return sum(len(known) for known in self._seen.values())
 
+    @property
+    def problems(self) -> list[str]:
+        return self.failures + self.damage
 
-def _torn_revisions(registry: Registry, repository: str, known: set[Digest]) -> list[Digest]:
-    try:
-        entries = registry.driver.list(f"{layout.revisions(repository)}/{CANONICAL}")
-    except NotFound:
-        return []
-    torn = []
-    for encoded in entries:
-        digest = Digest(CANONICAL, encoded)
-        if digest in known or len(encoded) != ENCODED_CHARS[CANONICAL]:
-            continue
-        if _exists(registry, layout.revision_link(repository, digest)) and _exists(
-            registry, layout.blob_data(digest)
-        ):
-            torn.append(digest)
-    return torn
+    def mark(self, repository: str, choose: Callable[[Survey], Iterable[Digest]]) -> None:
+        """Mark the manifests of a repository that ``choose`` returns.  Raises Unavailable."""
+        try:
+            found = survey.read(self._driver, repository)
+            self._mark(found, choose(found))
+        except (OSError, DriverError) as error:
+            self._failed(repository, error)
 
+    def mark_new(self, repository: str) -> None:
+        """Mark the manifests that were not marked yet.  Raises Unavailable.
 
-def _exists(registry: Registry, path: str) -> bool:
-    try:
-        registry.driver.stat(path)
-    except NotFound:
-        return False
-    return True
+        Content never changes, so the others still refer to what they did.
+        """
+        try:
+            found = survey.revisions(self._driver, repository)
+            known = self._seen.get(repository, set())
+            for canonical in [one for one in found.links if key(one) in known]:
+                del found.links[canonical]
+            if found.links:
+                found = survey.read_listed(self._driver, found)
+                self._mark(found, found.links)
+        except (OSError, DriverError) as error:
+            self._failed(repository, error)
+
+    def _failed(self, repository: str, error: Exception) -> None:
+        if isinstance(error, Unavailable):  # nobody will answer for the next repository either
+            raise error
+        self.failures.append(f"{repository}: {error}")
+
+    def keeps(self, digest: Digest, path: str) -> bool:
+        """Whether content, stored under ``path``, is marked by any name.  Raises DriverError, OSError."""
+        return key(digest) in self.blobs or (bool(self.torn) and self._is_torn(path))
+
+    def _is_torn(self, path: str) -> bool:
+        """Whether a torn link may have led to this content: only hashing can tell."""
+        hashers = {algorithm: hasher(algorithm) for algorithm in {name.algorithm for name in self.torn}}
+        reader = self._driver.open(path)
+        try:
+            offset = 0
+            while block := reader.read_at(offset, _HASH_BLOCK_BYTES):
+                offset += len(block)
+                for one in hashers.values():
+                    one.update(block)
+        finally:
+            reader.close()
+        return any(Digest(name, one.hexdigest()) in self.torn for name, one in hashers.items())
+
+    def _mark(self, found: Survey, chosen: Iterable[Digest]) -> None:
+        names, done = found.names(), set[Digest]()
+        seen = self._seen.setdefault(found.repository, set())
+        for top in sorted(chosen):
+            self._say("manifest", repository=found.repository, name=str(names.get(top, top)))
+            seen.add(key(top))
+            left = [top]
+            while left:  # with a list, as indexes nest to any depth
+                canonical = left.pop()
+                if canonical in done:
+                    continue
+                done.add(canonical)
+                self.blobs.add(key(canonical))
+                node = found.nodes.get(canonical)
+                for name, _ in node.references if node is not None else ():
+                    child = found.resolve(name)
+                    if child is not None:
+                        left.append(child)
+                    self._mark_name(found.repository, name, child)
+        if found.damage:
+            self.damage += found.damage
+            self.blobs.update(key(canonical) for canonical in found.links)
+            for name in survey.linked(self._driver, layout.layers(found.repository)):
+                self._mark_name(found.repository, name, None)
+
+    def _mark_name(self, repository: str, name: Digest, target: Digest | None) -> None:
+        """Mark what a manifest names; a canonical name even if the repository has no link to it."""
+        if target is None and name.algorithm == CANONICAL:
+            target = name
+        if target is None:
+            target = survey.layer(self._driver, repository, name)
+        if target is None:
+            if survey.exists(self._driver, layout.layer_link(repository, name)):
+                self.torn.add(name)
+        elif (found := key(target)) not in self.blobs:
+            self.blobs.add(found)
+            self._say("blob", repository=repository, name=str(name))

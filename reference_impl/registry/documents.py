@@ -11,7 +11,6 @@ from . import names
 from .errors import Refusal
 
 SIZE_MAX_BYTES = 4 << 20
-DEPTH_MAX = 64
 
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -103,24 +102,38 @@ def load(body: bytes) -> dict[str, Any]:
     return _load(body)
 
 
-def descriptors(value: Any, depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """Yield every digest that a manifest refers to anywhere, and whether it is a manifest's.
+def references(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield every digest that a stored manifest has anywhere, and whether it may be a manifest's.
 
-    Generous on purpose: what a collector must keep is found also in types unknown to us.  The
-    subject is left out: an attached manifest does not keep alive what it is attached to.
+    Generous on purpose: any text that is a digest counts, so that what a collector must keep is found
+    also in types unknown to us, and in Docker's schema 1.  Only the subject is left out: an attached
+    manifest does not keep alive what it is attached to.
     """
-    if depth > DEPTH_MAX:
-        return
-    if isinstance(value, dict):
-        text = value.get("digest")
-        if isinstance(text, str) and names.is_digest_syntax(text):
-            yield text, value.get("mediaType") in MANIFEST_TYPES
-        for key, below in value.items():
-            if key != "subject":
-                yield from descriptors(below, depth + 1)
-    elif isinstance(value, list):
-        for below in value:
-            yield from descriptors(below, depth + 1)
+    left: list[tuple[Any, bool]] = [(fields, False)]
+    while left:
+        value, in_manifests = left.pop()
+        if isinstance(value, str):
+            if names.is_digest_syntax(value):
+                yield value, False
+        elif isinstance(value, list):
+            left += [(below, in_manifests) for below in reversed(value)]
+        elif isinstance(value, dict):
+            text = value.get("digest")
+            if isinstance(text, str) and names.is_digest_syntax(text):
+                yield text, in_manifests or value.get("mediaType") in MANIFEST_TYPES
+            left += [
+                (below, key == "manifests")
+                for key, below in reversed(value.items())
+                if not (key == "digest" and isinstance(below, str))
+                and not (key == "subject" and value is fields)
+            ]
+
+
+def subject(fields: dict[str, Any]) -> str | None:
+    """Return the digest of what a stored manifest is attached to, as text, if it has one."""
+    found = fields.get("subject")
+    text = found.get("digest") if isinstance(found, dict) else None
+    return text if isinstance(text, str) and names.is_digest_syntax(text) else None
 
 
 def _load(body: bytes) -> dict[str, Any]:

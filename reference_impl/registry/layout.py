@@ -120,4 +120,10 @@ def repository_lock(name: str) -> str:
 
 
 def trashed(collection: str, digest: Digest) -> str:
-    return f"{TRASH}/{collection}/{digest.algorithm}/{digest.encoded}/data"
+    """Where a collection sets content aside: all of it in one folder, so that one sync does for many."""
+    return f"{TRASH}/{collection}/{digest.algorithm}/{digest.encoded}"
+
+
+def trashed_path(collection: str, path: str) -> str:
+    """Where a collection sets anything else aside: under its own path."""
+    return f"{TRASH}/{collection}/{path}"

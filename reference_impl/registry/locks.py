@@ -6,12 +6,15 @@ collector holds one shard at a time and never asks for a repository while it hol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from ..drivers.base import Driver
+from ..drivers.base import Busy, Driver
 from . import layout
 from .digests import CANONICAL, Digest
+
+_ASK_AGAIN_S = 0.001
 
 
 @contextmanager
@@ -23,18 +26,48 @@ def publishing(driver: Driver, digests: Iterable[Digest]) -> Iterator[None]:
         yield
 
 
-def condemning(driver: Driver, digest: Digest) -> AbstractContextManager[None]:
-    """Keep publishers of this canonical digest away while it is condemned, restored or purged."""
-    return driver.lock(layout.digest_lock(digest))
+def condemning(driver: Driver, digest: Digest, limit_s: float) -> AbstractContextManager[None]:
+    """Keep publishers of this canonical digest away while it is condemned or restored.
+
+    Raises Busy after ``limit_s``.
+    """
+    return _exclusive(driver, layout.digest_lock(digest), limit_s)
 
 
-def changing(driver: Driver, repository: str) -> AbstractContextManager[None]:
-    """Be the only one who changes manifests, tags and links of the repository."""
-    return driver.lock(layout.repository_lock(repository))
+def changing(driver: Driver, repository: str, limit_s: float | None = None) -> AbstractContextManager[None]:
+    """Be the only one who changes manifests, tags and links of the repository.
+
+    Raises Busy after ``limit_s``.
+    """
+    path = layout.repository_lock(repository)
+    return driver.lock(path) if limit_s is None else _exclusive(driver, path, limit_s)
 
 
-def await_publishers(driver: Driver) -> None:
-    """Return once every publisher that is at work now has finished."""
+def await_publishers(driver: Driver, limit_s: float, between: Callable[[], None]) -> None:
+    """Return once every publisher that is at work now has finished; ``between`` is called now and then.
+
+    Raises Busy if one of them is not finished after ``limit_s``.
+    """
     for shard in layout.every_digest_lock(CANONICAL):
-        with driver.lock(shard):
+        between()
+        with _exclusive(driver, shard, limit_s, between):
             pass
+
+
+@contextmanager
+def _exclusive(
+    driver: Driver, path: str, limit_s: float, between: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Hold a lock, asking again and again: whoever shares it meanwhile is not kept waiting."""
+    end_s = time.monotonic() + limit_s
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(driver.lock(path, wait=False))
+                break
+            except Busy:
+                if time.monotonic() >= end_s:
+                    raise
+            between()
+            time.sleep(_ASK_AGAIN_S)
+        yield

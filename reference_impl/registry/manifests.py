@@ -158,6 +158,9 @@ class Manifests:
                 self._content.lease(canonical)
                 return
         self._driver.write(path, body)
+        self._content.lease(
+            canonical
+        )  # a new file's time is the kernel's, too coarse to tell it from an old one
 
     def _resolve_references(self, repository: str, document: documents.Document) -> dict[str, Digest | None]:
         wanted: dict[str, Digest | None] = {}

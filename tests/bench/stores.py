@@ -33,7 +33,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a generated store holds. ``garbage`` are digests; ``live_files`` counts data files that must stay."""
+    """What a generated store holds. ``live_files`` counts the data files that must stay."""
 
     garbage: frozenset[str]
     live_files: int

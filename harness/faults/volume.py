@@ -46,10 +46,14 @@ class FileSystem:
 FILE_SYSTEMS: dict[str, FileSystem] = {
     fs.name: fs
     for fs in (
-        # It commits by itself every five seconds: then a cut would lose more or less as time has it.
+        # Folders are listed in the order of hashes, whose seed is random: then two runs would not be alike.
+        # And it commits by itself every five seconds: a cut would lose more or less as time has it.
         FileSystem(
             "ext4",
-            ("mkfs.ext4", "-q", "-F", "-b", "4096", "-i", "8192", "-m", "0", "-E", "nodiscard"),
+            (
+                *("mkfs.ext4", "-q", "-F", "-b", "4096", "-i", "8192", "-m", "0"),
+                *("-E", "nodiscard,hash_seed=5ea751a1-0000-4000-8000-000000000000"),
+            ),
             "apt-get install e2fsprogs",
             128 * _MIB,
             8 * _MIB,

@@ -294,7 +294,7 @@ class Gate:
             for each in struck:
                 kill_group(each.pid)
             for each in struck:
-                if not each.listener.await_end(END_LIMIT_S):
+                if not (each.listener.await_end(END_LIMIT_S) and _ended(each.pid, END_LIMIT_S)):
                     armed.trouble = f"process {each.pid} did not end {END_LIMIT_S:.0f} s after SIGKILL"
         if armed.on_hit is not None and not armed.hit.is_set():
             try:
@@ -325,3 +325,17 @@ class Gate:
             for held in due:
                 held.armed.gave_up = held.armed.rule.act == "hold"
                 self._answer(held.gated, held.waiting)
+
+
+def _ended(pid: int, limit_s: float) -> bool:
+    """Whether a process has ended within the limit, its files closed; it may not have been waited for yet."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        return bool(poller.poll(limit_s * 1000))
+    finally:
+        os.close(fd)

@@ -116,13 +116,11 @@ def _option(flag: str, target: Target) -> Callable[[F], F]:
         elif given == "":
             _options(context)[key] = Given("", f"option {flag}")
 
+    takes: dict[str, Any] = {"is_flag": True}
+    if value is None:
+        takes = {"metavar": _METAVARS.get(key.rpartition("_")[2].rpartition(".")[2])}
     return click.option(
-        flag,
-        is_flag=value is not None,
-        metavar=None if value is not None else _METAVARS.get(key.rpartition("_")[2].rpartition(".")[2]),
-        expose_value=False,
-        callback=note,
-        help=f"{about[:1].upper()}{about[1:]}.",
+        flag, expose_value=False, callback=note, help=f"{about[:1].upper()}{about[1:]}.", **takes
     )
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,10 +202,17 @@ def _explain(error: ErrorDetails, source: Callable[[str], str]) -> str:
 
 
 def _near(name: str) -> str:
-    guesses = difflib.get_close_matches(name, KEYS, 1) or difflib.get_close_matches(name, sections(), 1)
-    section = name.split(".")[0]
-    there: Iterable[str] = [key for key in KEYS if key.startswith(f"{section}.")] or sections()
-    return f"perhaps {guesses[0]}" if guesses else f"there are: {', '.join(there)}"
+    """What may have been meant: a setting of the same section, one of the same name, or any of those."""
+    within = next((key for key in KEYS.values() if name.startswith(f"{key.name}.")), None)
+    if within is not None:
+        return f"{within.name} has {within.about}"
+    folder, _, leaf = name.rpartition(".")
+    there = [key for key in KEYS if key.startswith(f"{folder}.")] if folder else sections()
+    leaves = {key.rpartition(".")[2]: key for key in [*KEYS, *there]}
+    near = difflib.get_close_matches(leaf, [key.rpartition(".")[2] for key in there], 1)
+    if near or leaf in leaves:
+        return f"perhaps {leaves[near[0] if near else leaf]}"
+    return f"there are: {', '.join(there or sections())}"
 
 
 def _line(key: str, wrong: str, allowed: str | None, source: str) -> str:

@@ -60,8 +60,8 @@ def run(configuration: Configuration) -> int:
         metrics=metrics.show if metrics is not None and settings.metrics.listen == "public" else None,
         watchers=watchers,
     )
-    _warn(settings)
     sock = _listen(settings.http.host, settings.http.port)
+    _warn(settings)
     with contextlib.ExitStack() as stack:
         stack.enter_context(sock)
         also = []

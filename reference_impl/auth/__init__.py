@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthSettings", "Authorizer", "BadSettings", "build"]
 
+_CLOCK_SKEW_MAX_S = 3600
 _QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
 _URL = re.compile(r"https?://[^\s/?#]+\S*")
 
@@ -30,6 +31,8 @@ def build(settings: AuthSettings, clock: Clock = time.time_ns) -> Authorizer:
             raise BadSettings(
                 f"auth.{name}: only printable ASCII without quotes and backslashes goes into a header"
             )
+    if not 0 <= settings.clock_skew_s <= _CLOCK_SKEW_MAX_S:  # neither is "not a number"
+        raise BadSettings(f"auth.clock_skew_s: must be 0 to {_CLOCK_SKEW_MAX_S}")
     _refuse_what_has_no_use(settings)
     if settings.kind == "none":
         return Everyone()

@@ -28,36 +28,56 @@ class Rule:
     actions: tuple[str, ...] = ("pull",)
 
 
+def _about(text: str) -> dict[str, str]:
+    """What a field's setting does, for the documentation."""
+    return {"about": text}
+
+
 @dataclass(frozen=True, slots=True)
 class TokenSettings:
-    """The token endpoint ``/token``.
+    """The token endpoint ``/token``."""
 
-    ``signing_key`` is a PEM file with a private key (EC on P-256, or RSA); one is made there if there is
-    none.
-    """
-
-    enabled: bool = False
-    signing_key: str | None = None
-    lifetime_s: int = 300
+    enabled: bool = field(
+        default=False, metadata=_about("issue tokens at /token, for the accounts of htpasswd")
+    )
+    signing_key: str | None = field(
+        default=None,
+        metadata=_about("PEM file with a private key (EC on P-256, or RSA); made there if there is none"),
+    )
+    lifetime_s: int = field(default=300, metadata=_about("how long a token counts"))
 
 
 @dataclass(frozen=True, slots=True)
 class AuthSettings:
-    """``htpasswd`` has the accounts (basic, and the token endpoint); bcrypt hashes only.
-
-    ``realm``: a name for people (basic; "registry" if empty), or the URL of the token server (bearer).
-    ``service`` is who tokens are for (``aud``), ``issuer`` who they are from (``iss``; if empty, and tokens
-    are issued here, the service).  ``keys`` is a JWKS file, a PEM file or a folder of PEM files, with
-    the public keys that tokens may be signed with.  Without ``rules`` every account may do everything.
-    """
-
-    kind: Literal["none", "basic", "bearer"] = "none"
-    htpasswd: str | None = None
-    realm: str = ""
-    service: str = "registry"
-    issuer: str = ""
-    keys: str | None = None
-    clock_skew_s: float = 60.0
-    anonymous_pull: bool = False
-    rules: tuple[Rule, ...] = ()
+    kind: Literal["none", "basic", "bearer"] = field(
+        default="none",
+        metadata=_about("let everyone in, or ask for passwords, or for tokens (Docker's token protocol)"),
+    )
+    htpasswd: str | None = field(
+        default=None,
+        metadata=_about(
+            "file with the accounts (basic, and auth.token): bcrypt only, as htpasswd -B makes them"
+        ),
+    )
+    realm: str = field(
+        default="", metadata=_about("a name for people (basic), or the URL of the token server (bearer)")
+    )
+    service: str = field(default="registry", metadata=_about("who tokens are for (their aud)"))
+    issuer: str = field(
+        default="",
+        metadata=_about("who tokens are from (their iss); empty where they are issued here: the service"),
+    )
+    keys: str | None = field(
+        default=None,
+        metadata=_about("public keys of the tokens: a JWKS file, a PEM file or a folder of PEM files"),
+    )
+    clock_skew_s: float = field(default=60.0, metadata=_about("how far clocks of others may be off"))
+    anonymous_pull: bool = field(default=False, metadata=_about("let everyone pull"))
+    rules: tuple[Rule, ...] = field(
+        default=(),
+        metadata=_about(
+            "tables of account, repository and actions (pull, push, delete, catalog);"
+            " without any every account may do everything"
+        ),
+    )
     token: TokenSettings = field(default_factory=TokenSettings)

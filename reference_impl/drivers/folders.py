@@ -18,6 +18,7 @@ from .posix import Posix
 
 _TRUSTED_MAX = 256
 _SEEN_MAX = 1024
+_ATTEMPTS = 10
 
 
 class Folders:
@@ -29,7 +30,7 @@ class Folders:
         self._trusted: OrderedDict[str, _Pin] = OrderedDict()
         self._seen: OrderedDict[str, None] = OrderedDict()
 
-    def make(self, full: str) -> None:
+    def make(self, full: str, attempts: int = _ATTEMPTS) -> None:
         """Make a folder and those above it, as far as they are missing; not durable.  Others may remove it at
         once, if they find it empty."""
         try:
@@ -38,8 +39,10 @@ class Folders:
             if os.path.lexists(full) and not os.path.isdir(full):
                 raise NotADirectoryError(full) from None
         except FileNotFoundError:
+            if not attempts:  # not removed by others each time: there can be no folders here
+                raise
             self.make(os.path.dirname(full))
-            self.make(full)
+            self.make(full, attempts - 1)
 
     def settle(self, full: str) -> None:
         """Make what was done to the names in a folder durable, down to it; nothing if it is gone by now."""

@@ -43,6 +43,8 @@ def fill_by_reference(ours: Reference) -> Contents:
     filler.manifest("only", json.dumps(plain | {"layers": [foreign]}).encode(), "foreign")
     del plain["mediaType"]
     filler.manifest("only", json.dumps(plain).encode(), "untyped")
+    # Distribution 2.8 overlooks a repository that never had a blob, unless it finds the folder for them.
+    filler.manifest("bare", index(annotations={"in": "a repository without blobs"}), "t")
     return filler.contents
 
 

@@ -55,12 +55,14 @@ def s3_driver(
     prefix: str = "",
     part_size_bytes: int = PART_BYTES,
     take_over: bool = False,
+    read_only: bool = False,
     clock: Callable[[], int] = time.time_ns,
 ) -> S3Driver:
     """Open a store in a bucket; ``prefix`` is what Distribution calls ``rootdirectory``.
 
     ``coordination`` is a local folder for what the processes on this host share.  Raises DriverError in one
-    line: a part size that S3 does not take, a bucket that cannot be used or that another host owns.
+    line: a part size that S3 does not take, a bucket that cannot be used or that another host owns.  Who only
+    reads, with ``read_only``, need not own it.
     """
     from ..drivers.s3.driver import S3Driver  # the client library takes its time to import
 
@@ -76,5 +78,8 @@ def s3_driver(
         part_size_bytes=part_size_bytes,
         clock=clock,
     )
-    driver.claim(take_over=take_over)
+    if read_only:
+        driver.look()
+    else:
+        driver.claim(take_over=take_over)
     return driver

@@ -87,22 +87,22 @@ class Bucket:
     """Every method may be called from any thread, and may raise Unavailable or another DriverError."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self.place = place
         self._guard = Lock()
         self._clients: dict[float, S3Client] = {}
         self._copiers = ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix="s3-copy")
 
     @property
     def name(self) -> str:
-        return self._place.bucket
+        return self.place.bucket
 
     def client(self, timeout_s: float | None = None) -> S3Client:
         """The library's client that waits so long for an answer; each is made once."""
-        timeout_s = timeout_s or self._place.timeout_s
+        timeout_s = timeout_s or self.place.timeout_s
         with self._guard:
             if timeout_s not in self._clients:
                 with self._asking("client"):
-                    self._clients[timeout_s] = _client(self._place, timeout_s)
+                    self._clients[timeout_s] = _client(self.place, timeout_s)
             return self._clients[timeout_s]
 
     # -- objects ---------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Bucket:
     ) -> Iterator[tuple[list[Found], list[str]]]:
         """Yield pages of the objects below a prefix, by key, and of common prefixes up to a delimiter."""
         asked: dict[str, Any] = {"Bucket": self.name, "Prefix": prefix}
-        asked["MaxKeys"] = entries or self._place.page_entries
+        asked["MaxKeys"] = entries or self.place.page_entries
         if delimiter:
             asked["Delimiter"] = delimiter
         if after:
@@ -206,9 +206,9 @@ class Bucket:
 
         Raises NotFound, Changed.
         """
-        if source.size_bytes <= self._place.copy_size_bytes:
+        if source.size_bytes <= self.place.copy_size_bytes:
             with self._asking(source.key):
-                answer = self.client(self._place.long_timeout_s).copy_object(
+                answer = self.client(self.place.long_timeout_s).copy_object(
                     Bucket=self.name,
                     Key=target,
                     CopySource={"Bucket": self.name, "Key": source.key},
@@ -230,7 +230,7 @@ class Bucket:
 
     def _ranges(self, source: Found) -> Iterator[tuple[int, int]]:
         """Yield number and size of the ranges an object is copied in."""
-        size_bytes = max(self._place.copy_size_bytes, -(-source.size_bytes // PARTS_MAX))
+        size_bytes = max(self.place.copy_size_bytes, -(-source.size_bytes // PARTS_MAX))
         for number, first in enumerate(range(0, source.size_bytes, size_bytes), start=1):
             yield number, min(size_bytes, source.size_bytes - first)
 
@@ -261,7 +261,7 @@ class Bucket:
 
     def _copy_part(self, source: Found, key: str, upload: str, number: int, first: int, length: int) -> Part:
         with self._asking(source.key):
-            answer = self.client(self._place.long_timeout_s).upload_part_copy(
+            answer = self.client(self.place.long_timeout_s).upload_part_copy(
                 Bucket=self.name,
                 Key=key,
                 UploadId=upload,
@@ -275,7 +275,7 @@ class Bucket:
     def parts(self, key: str, upload: str, after: int = 0) -> Iterator[Part]:
         """Yield the parts with numbers above ``after``, by number.  Raises UploadGone."""
         asked: dict[str, Any] = {"Bucket": self.name, "Key": key, "UploadId": upload}
-        asked |= {"MaxParts": self._place.page_entries, "PartNumberMarker": after}
+        asked |= {"MaxParts": self.place.page_entries, "PartNumberMarker": after}
         while True:
             with self._asking(key):
                 answer = self.client().list_parts(**asked)
@@ -289,7 +289,7 @@ class Bucket:
         """Make an object of parts.  Raises UploadGone."""
         chosen: list[Any] = [{"PartNumber": part.number, "ETag": part.tag} for part in parts]
         with self._asking(key):
-            answer = self.client(self._place.long_timeout_s).complete_multipart_upload(
+            answer = self.client(self.place.long_timeout_s).complete_multipart_upload(
                 Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": chosen}
             )
         return _written(answer)
@@ -309,7 +309,7 @@ class Bucket:
         nothing at all unless the prefix is a key; it aborts old uploads by itself.
         """
         asked: dict[str, Any] = {"Bucket": self.name, "Prefix": prefix}
-        asked["MaxUploads"] = self._place.page_entries
+        asked["MaxUploads"] = self.place.page_entries
         while True:
             with self._asking(prefix):
                 answer = self.client().list_multipart_uploads(**asked)

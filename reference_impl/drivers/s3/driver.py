@@ -65,6 +65,10 @@ class S3Driver:
         """
         owner.claim(self.bucket, self._key(self._owner), self._coordination, take_over=take_over)
 
+    def look(self) -> None:
+        """See that the bucket can be read.  Raises DriverError, Unavailable."""
+        next(self.bucket.pages(self._shelf.prefix, entries=1))
+
     # -- reading ---------------------------------------------------------------------------
 
     def read(self, path: str) -> bytes:

@@ -33,11 +33,10 @@ def claim(bucket: Bucket, key: str, coordination: Coordination, *, take_over: bo
     if theirs is not None and all(theirs.get(name) == ours[name] for name in _IDENTITY):
         return
     if not take_over:
-        theirs = theirs or {}
+        host, folder, since = ((theirs or {}).get(name, "unknown") for name in ("host", "folder", "since"))
         raise DriverError(
-            f"bucket {bucket.name} belongs to the registry on host {theirs.get('host')} with the coordination"
-            f" folder {theirs.get('folder')}, since {theirs.get('since')}: share that folder, or stop that"
-            " registry for good and start once with take_over"
+            f"bucket {bucket.name} belongs to the registry on host {host} with the coordination folder"
+            f" {folder}, since {since}: share that folder, or stop that registry for good and start once with take_over"
         )
     bucket.put(key, body)
 
@@ -70,6 +69,4 @@ def _read(bucket: Bucket, key: str) -> dict[str, Any] | None:
         found = json.loads(body.read())
     except ValueError:
         found = None
-    if not isinstance(found, dict):
-        raise DriverError(f"bucket {bucket.name}: {key} does not say who the owner is; take_over replaces it")
-    return found
+    return found if isinstance(found, dict) else {}

@@ -75,11 +75,12 @@ class Shelf:
         if state is None:
             return
         shutil.rmtree(f"{self.coordination.spool}/{state.token}", ignore_errors=True)
+        tokens = {state.base}
         with contextlib.suppress(DriverError):
             if state.upload is not None:
                 self.bucket.abort(self.parts_key(state.upload.token, path), state.upload.id)
-            if state.base is not None:
-                self.bucket.delete([self.parts_key(state.base, path)])
+                tokens.add(state.upload.token)  # it may have been completed since
+            self.bucket.delete([self.parts_key(token, path) for token in tokens if token is not None])
 
     # -- how far a file is -----------------------------------------------------------------
 

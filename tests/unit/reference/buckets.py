@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import boto3.session
@@ -66,3 +68,34 @@ def s3_driver(place: Place, coordination: str, prefix: str, **options: Any) -> S
         owner=OWNER,
         **options,
     )
+
+
+class Shop:
+    """A bucket, and a prefix there, that drivers come and go at, as processes do."""
+
+    def __init__(self, place: Place, folder: str, part_bytes: int) -> None:
+        self.place = place
+        self.folder = folder
+        self.part_bytes = part_bytes
+        self.prefix = fresh_prefix()
+        self.client = client(place)
+
+    def driver(self, folder: str | None = None, **place: Any) -> S3Driver:
+        return s3_driver(
+            replace(self.place, **place), folder or self.folder, self.prefix, part_size_bytes=self.part_bytes
+        )
+
+    def bytes(self, parts: float, salt: int = 0) -> bytes:
+        """So many parts' worth of bytes, no two blocks alike."""
+        return random.Random(salt).randbytes(round(parts * self.part_bytes))
+
+    def stored(self, below: str = "") -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.place.bucket, Prefix=self.prefix + below
+        )
+        return [one["Key"].removeprefix(self.prefix) for page in pages for one in page.get("Contents", [])]
+
+    def uploads(self) -> list[tuple[str, str]]:
+        """Key and id of all open multipart uploads below the prefix."""
+        answer = self.client.list_multipart_uploads(Bucket=self.place.bucket, Prefix=self.prefix)
+        return [(one["Key"], one["UploadId"]) for one in answer.get("Uploads", [])]

@@ -154,7 +154,7 @@ def test_an_untouched_session_is_gone(aging: Registry, clock: Clock) -> None:
         with pytest.raises(Refusal, match="BLOB_UPLOAD_UNKNOWN"):
             use("a", session)
     assert sessions.forget_idle(aging.driver, "a", session, clock() - int(HOUR_S * 1e9))
-    assert aging.driver.list(layout.uploads("a")) == []
+    assert sessions.traces(aging.driver, "a", session) == sessions.Traces(False, False, 0, 0)
 
 
 def test_bytes_keep_a_session_alive(aging: Registry, clock: Clock) -> None:

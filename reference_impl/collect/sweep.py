@@ -70,14 +70,20 @@ def note(driver: Driver, between: Callable[[int], None]) -> Leases:
     """
     leases = Leases()
     for path, found in driver.walk(layout.BLOBS):
-        parts = path.split("/")
-        if len(parts) == 5 and parts[1] == CANONICAL and parts[4] == "data":
-            key = _key(parts[3])
-            if key is not None and parts[2] == parts[3][:2]:
-                leases.add(Candidate(key, found.mtime_ns, found.size_bytes))
-                if len(leases.keys) % _NOTED_PER_CALL == 0:
-                    between(len(leases.keys))
+        key = content_of(path)
+        if key is not None:
+            leases.add(Candidate(key, found.mtime_ns, found.size_bytes))
+            if len(leases.keys) % _NOTED_PER_CALL == 0:
+                between(len(leases.keys))
     return leases
+
+
+def content_of(path: str) -> bytes | None:
+    """Return the key of the content that is stored under a path, None if none can be."""
+    parts = path.split("/")
+    if len(parts) != 5 or parts[1] != CANONICAL or parts[4] != "data" or parts[2] != parts[3][:2]:
+        return None
+    return _key(parts[3])
 
 
 def set_aside(driver: Driver, collection: str, batch: Sequence[Candidate]) -> set[bytes]:

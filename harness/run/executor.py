@@ -19,13 +19,16 @@ from harness.history import Abilities, History, Promises
 from harness.plan.content import Symbols
 from harness.plan.operation import Lane, Operation
 from harness.plan.plan import Plan, is_barrier, symbols
+from harness.run.accidents import Accidents
 from harness.run.caller import Caller
 from harness.run.journal import Journal
+from harness.run.kit import Kit
 from harness.run.marks import Marks
 from harness.run.operations import CLIENT_OPERATIONS, Job
 from harness.run.readback import Touched, push_again, read_back
 from harness.run.shared import Shared, SilentError
 from harness.run.stops import OperationStops
+from harness.run.strikes import CallStops
 from harness.targets.base import Target, TargetError
 from harness.wire import Client
 
@@ -60,7 +63,9 @@ class Executor:
         namespace: str,
         promises: Promises | None = None,
         limits: Limits | None = None,
+        kit: Kit | None = None,
     ) -> None:
+        self.kit = kit or Kit()
         self.target, self.abilities, self.clients = target, abilities, clients
         self.namespace = namespace
         self.promises = promises or target.promises
@@ -88,6 +93,7 @@ class _Run:
         self.executor, self.plan, self.names, self.journal = executor, plan, names, journal
         self.target, self.limits = executor.target, executor.limits
         self.marks, self.shared = Marks(), Shared()
+        self.accidents = Accidents(executor.kit, executor.target, journal, names)
         self.clients: list[Client] = []
         largest = max((names.blob_size_bytes(name) for name in names.blobs), default=0)
         self.body_bytes_max = 2 * largest + BODY_BYTES_SPARE
@@ -130,6 +136,8 @@ class _Run:
                 self.marks.reach(op.id, f"{op.id}.held")
                 continue
             stops = OperationStops(op, self.journal, self.marks, self.limits.hold_s)
+            calls = CallStops(op, self.journal, self.marks, self.executor.kit.gate, self.limits.hold_s)
+            calls.start()
             self.journal.control("op.start", op.id, op.lane)
             done = False
             try:
@@ -142,6 +150,9 @@ class _Run:
             except Exception:
                 self.journal.control("trouble", op.id, op.lane, why=traceback.format_exc(limit=-4))
             stops.finish()
+            calls.finish()
+            if calls.struck:
+                self._bury(op)
             self.journal.control("op.end", op.id, op.lane, ok=done)
             self.marks.reach(f"{op.id}.held", op.id)
 
@@ -160,6 +171,8 @@ class _Run:
             call = self._caller(op.id, op.lane, client, stops)
             job = Job(op, call, self.names, self.shared, self.executor.abilities)
             return CLIENT_OPERATIONS[op.do](job)
+        if op.do in self.accidents.doers:
+            return self.accidents.do(op)
         return getattr(self, f"_{op.do}")(op, client, stops)  # type: ignore[no-any-return]
 
     # --- what the operator and accidents do ----------------------------------------------------------------
@@ -175,6 +188,23 @@ class _Run:
         self.journal.control("killed", op.id, op.lane)
         self.journal.control("fault.delivered", op.id, op.lane, fault="kill")
         return True
+
+    def _bury(self, op: Operation) -> None:
+        """See the end of a registry that was struck dead."""
+        try:
+            self.target.kill()
+        except TargetError as error:
+            self.journal.control("trouble", op.id, op.lane, why=str(error))
+
+    def _heal(self, op: Operation, client: Client, stops: OperationStops) -> bool:
+        trouble = self.accidents.heal()
+        for why in trouble:
+            self.journal.control("trouble", op.id, op.lane, why=why)
+        if not self.target.running():
+            self.journal.control("killed", op.id, op.lane)
+            self.target.start()
+            self.journal.control("started", op.id, op.lane)
+        return not trouble
 
     def _restart(self, op: Operation, client: Client, stops: OperationStops) -> bool:
         return self.restart(op.id, op.lane)
@@ -238,7 +268,7 @@ class _Run:
     def closing(self) -> None:
         """Heal all faults, read everything back; restart where asked, read again; push what is missing."""
         try:
-            self._heal()
+            self._heal_all()
             client = self._client()
             self.journal.control("closing", "closing.read", OPERATOR, part="read")
             self._read_back(self._caller("closing.read", OPERATOR, client))
@@ -257,9 +287,9 @@ class _Run:
             self.journal.control("trouble", "closing", OPERATOR, why=str(error))
             self.cut_short = True
 
-    def _heal(self) -> None:
+    def _heal_all(self) -> None:
         dead = not self.target.running()
-        for why in heal_all(self.target):
+        for why in (*self.accidents.heal(), *heal_all(self.target)):
             self.journal.control("trouble", "closing", OPERATOR, why=why)
         last = [c.what for c in self.journal.snapshot()[1] if c.what in ("pause", "continue")][-1:]
         if last == ["pause"]:

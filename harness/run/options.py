@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ PROFILES: Mapping[str, Profile] = {
     "soak": Profile(600.0, 120, 20),
 }
 SPECS = ("1.0", "1.1", "dev")
+TIERS: tuple[str, ...] = ("wire", "process", "hazard", "syscall", "storage", "limits", "damage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Options:
     restart_cmd: str | None = None
     gc_cmd: str | None = None
     promises: tuple[str, ...] = ()
-    tiers: frozenset[str] = frozenset({"wire", "process", "hazard"})
+    tiers: frozenset[str] = field(default_factory=lambda: frozenset(TIERS))
     known: str | None = None
     strict: bool = False
     out: Path = Path("seatrial-out")
@@ -82,9 +83,6 @@ class Options:
     def limits(self) -> Profile:
         profile = PROFILES[self.profile]
         return profile if self.budget_s is None else replace(profile, budget_s=self.budget_s)
-
-
-TIERS = ("wire", "process", "hazard")
 
 
 def choose(option: str, value: str, allowed: tuple[str, ...]) -> str:

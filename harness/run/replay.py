@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from harness.checkers.finding import Finding
 from harness.history import History
-from harness.plan.codec import Scenario
-from harness.plan.kinds import KINDS
+from harness.plan.codec import Scenario, needs_of
 from harness.run.trial import Trial
 
 
@@ -30,7 +29,7 @@ class Replayed:
 
 def lacking(trial: Trial, scenario: Scenario) -> str:
     """Why a scenario cannot be carried out, ``""`` where it can."""
-    wanted = dict.fromkeys((*scenario.needs, *(KINDS[op.do].needs for op in scenario.plan)))
+    wanted = dict.fromkeys((*scenario.needs, *needs_of(scenario.plan)))
     missing = [need for need in wanted if not trial.abilities.can(need)]
     return f"{trial.target.name} lacks: {', '.join(missing)}" if missing else ""
 

@@ -96,7 +96,7 @@ class OperationStops:
         if self.op.cut and self.cut_done is None:
             why = f"byte {self.op.cut.place.at_bytes} of the {self.op.cut.place.part} was never reached"
             self.journal.control("fault.missed", self.op.id, self.op.lane, fault="cut", why=why)
-        if self.op.hold and not self.held:
+        if self.op.hold and self.op.hold.call is None and not self.held:
             why = (
                 f"line {self.op.hold.line!r} was never printed" if self.op.hold.line else "byte never reached"
             )

@@ -14,9 +14,11 @@ from harness.checkers.finding import Finding, Report
 from harness.history import Abilities, History, Promises
 from harness.plan.plan import Plan
 from harness.run.executor import Executor
+from harness.run.kit import Kit
 from harness.run.options import OptionError, Options, promised
 from harness.targets import UrlTarget, load_target
 from harness.targets.base import Target, TargetError
+from harness.targets.command import CommandTarget
 from harness.targets.probe import probe
 from harness.wire import (
     Authenticator,
@@ -44,6 +46,7 @@ class Trial:
     abilities: Abilities
     reasons: Mapping[str, str]
     clients: Callable[[int], Client]
+    kit: Kit = field(default_factory=Kit)
     executions: int = 0
     _nonce: str = field(default_factory=lambda: os.urandom(6).hex())
     _since_fresh: int = 0
@@ -59,6 +62,7 @@ class Trial:
             self.clients,
             namespace=self.options.namespace,
             promises=self.promises,
+            kit=self.kit,
         )
         history = executor.run(plan.check(), self._salt(plan), seed=self.options.seed, path=path)
         self._since_fresh += 1
@@ -104,24 +108,27 @@ def _wedged(history: History) -> bool:
 def open_trial(options: Options) -> Trial:
     """Open the target, find out what it can do. Raises `TargetError` (or `OptionError`), one line each."""
     options.check()
-    target = _target(options)
+    kit = Kit.choose(options.tiers if options.target is None else frozenset())
+    target = _target(options, kit)
     try:
         target.open()
+        if isinstance(target, CommandTarget):
+            kit.opened(target)
         promises = promised(target.promises, options.promises)
         if options.spec is not None:
             promises = replace(promises, spec=options.spec)
         clients = _clients(options, target)
         probed = probe(target.url, lambda: clients(PROBE_BODY_BYTES), options.namespace)
-        abilities = Abilities(probed.supports, target.controls)
+        abilities = Abilities(probed.supports, target.controls | kit.controls)
         if promises.collection == "none" and "collect" in target.controls:
             promises = replace(promises, collection="offline")
-        return Trial(target, options, promises, abilities, probed.reasons, clients)
+        return Trial(target, options, promises, abilities, probed.reasons, clients, kit)
     except BaseException:
         target.close()
         raise
 
 
-def _target(options: Options) -> Target:
+def _target(options: Options, kit: Kit) -> Target:
     if options.target is not None:
         return UrlTarget(
             options.target,
@@ -131,7 +138,8 @@ def _target(options: Options) -> Target:
             credentials=_credentials(options),
             tls=_tls(options),
         )
-    return load_target(options.target_file or "reference")
+    gateway = kit.make_gate if kit.has("syscall") else None
+    return load_target(options.target_file or "reference", disk=kit.volume, gateway=gateway)
 
 
 def _credentials(options: Options) -> Credentials | None:

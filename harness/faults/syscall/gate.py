@@ -112,9 +112,15 @@ class Gate:
 
     # --- rules
 
-    def arm(self, rule: Rule, on_hit: Callable[[Armed], None] | None = None) -> Armed:
-        """Put a rule in force. `on_hit` is called in the gate's thread, right before ``hit`` is set."""
-        armed = Armed(rule, on_hit, self)
+    def arm(
+        self,
+        rule: Rule,
+        on_hit: Callable[[Armed], None] | None = None,
+        before: Callable[[Armed], None] | None = None,
+    ) -> Armed:
+        """Put a rule in force. The two are called in the gate's thread: `before` ahead of the act, `on_hit`
+        after it, right before ``hit`` is set."""
+        armed = Armed(rule, on_hit, self, before)
         with self._lock:
             if rule.act == "power" and self._power is None:
                 raise ValueError("the power cannot be cut: the storage is not on a volume of its own")
@@ -280,6 +286,8 @@ class Gate:
 
     def _act(self, gated: _Gated, waiting: Waiting, armed: Armed) -> None:
         act = armed.rule.act
+        if not armed.hit.is_set():
+            self._tell(armed, armed.before)
         if act in ERRNOS:
             self._answer(gated, waiting, ERRNOS[act].number)
         elif act in ("kill", "power"):
@@ -296,12 +304,17 @@ class Gate:
             for each in struck:
                 if not (each.listener.await_end(END_LIMIT_S) and _ended(each.pid, END_LIMIT_S)):
                     armed.trouble = f"process {each.pid} did not end {END_LIMIT_S:.0f} s after SIGKILL"
-        if armed.on_hit is not None and not armed.hit.is_set():
-            try:
-                armed.on_hit(armed)
-            except Exception as error:
-                armed.trouble = f"what was to follow failed: {error!r}"
+        if not armed.hit.is_set():
+            self._tell(armed, armed.on_hit)
         armed.hit.set()
+
+    @staticmethod
+    def _tell(armed: Armed, callback: Callable[[Armed], None] | None) -> None:
+        if callback is not None:
+            try:
+                callback(armed)
+            except Exception as error:
+                armed.trouble = f"who wanted to be told failed: {error!r}"
 
     def _forget(self, gated: _Gated) -> None:
         """Its last thread has ended."""

@@ -84,9 +84,16 @@ class Armed:
     """A rule that is in force. ``hit`` is set once it has struck and its act is done; then ``point`` says
     where, and ``trouble`` what went wrong with it, if anything. ``matched`` counts its calls so far."""
 
-    def __init__(self, rule: Rule, on_hit: Callable[[Armed], None] | None, gate: Releases) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        on_hit: Callable[[Armed], None] | None,
+        gate: Releases,
+        before: Callable[[Armed], None] | None = None,
+    ) -> None:
         self.rule = rule
         self.on_hit = on_hit
+        self.before = before
         self.hit = threading.Event()
         self.point: Point | None = None
         self.matched = 0

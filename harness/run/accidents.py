@@ -1,0 +1,129 @@
+"""Accidents of the machine that last until they are healed, and power cuts: what the operator's lane does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness.faults import storage
+from harness.faults.limits import Limits
+from harness.faults.syscall import Rule
+from harness.faults.volume import Volume
+from harness.plan.content import Symbols
+from harness.plan.operation import Operation
+from harness.run.journal import Journal
+from harness.run.kit import Kit
+from harness.targets.base import Target, TargetError
+
+
+class Accidents:
+    """The accidents of one execution. Every method raises `TargetError`; what raised was not delivered."""
+
+    def __init__(self, kit: Kit, target: Target, journal: Journal, names: Symbols) -> None:
+        self._kit, self._target, self._journal, self._names = kit, target, journal, names
+        self._heals: dict[str, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+        self.doers: Mapping[str, Callable[[Operation], None]] = {
+            "power": self._power,
+            "disk.full": self._full,
+            "disk.readonly": self._read_only,
+            "disk.slow": self._slow,
+            "disk.flip": self._flip,
+            "disk.cut": self._cut,
+            "limit": self._limit,
+        }
+
+    def do(self, op: Operation) -> bool:
+        """Let it happen, and write down that it did."""
+        try:
+            self.doers[op.do](op)
+        except TargetError as error:
+            self._journal.control("fault.missed", op.id, op.lane, fault=op.do, why=str(error))
+            return False
+        self._journal.control("fault.delivered", op.id, op.lane, fault=op.do, **self._about(op))
+        return True
+
+    def heal(self) -> list[str]:
+        """End all that lasts. Returns why some of it did not end."""
+        with self._lock:
+            heals, self._heals = self._heals, {}
+        trouble = []
+        for heal in heals.values():
+            try:
+                heal()
+            except TargetError as error:
+                trouble.append(str(error))
+        if heals:
+            self._journal.control("fault.healed")
+        return trouble
+
+    # --- one by one
+
+    def _power(self, op: Operation) -> None:
+        volume = self._volume()
+        self._journal.control("power", op.id, op.lane)
+        volume.cut_power()
+        self._target.kill()
+        self._journal.control("killed", op.id, op.lane)
+
+    def _full(self, op: Operation) -> None:
+        volume = self._volume()
+        self._heals["full"] = volume.free
+        volume.fill(int(op.get("free", 0)))
+
+    def _read_only(self, op: Operation) -> None:
+        volume = self._volume()
+        self._heals["readonly"] = lambda: volume.read_only(False)
+        volume.read_only(True)
+
+    def _slow(self, op: Operation) -> None:
+        gate = self._kit.gate
+        if gate is None:
+            raise TargetError("there is no system-call gate")
+        rule = Rule("slow", sticky=True, limit_s=int(op["ms"]) / 1000)
+        self._heals["slow"] = gate.arm(rule).disarm
+
+    def _limit(self, op: Operation) -> None:
+        pid = None if self._kit.target is None else self._kit.target.process_id()
+        if pid is None:
+            raise TargetError("the registry does not run")
+        limits = Limits(pid)
+        self._heals[f"limit {op['what']}"] = limits.heal
+        (limits.files if op["what"] == "files" else limits.memory)(int(op["value"]))
+
+    def _flip(self, op: Operation) -> None:
+        path = self._stored(op)
+        storage.flip(path, min(int(op.get("at", 0)), path.stat().st_size - 1))
+
+    def _cut(self, op: Operation) -> None:
+        storage.truncate(self._stored(op), int(op.get("size", 0)))
+
+    # --- what they are about
+
+    def _volume(self) -> Volume:
+        if self._kit.volume is None:
+            raise TargetError("the storage is not on a volume of its own")
+        return self._kit.volume
+
+    def _about(self, op: Operation) -> dict[str, str]:
+        """The digest of what was damaged."""
+        if op.do not in ("disk.flip", "disk.cut"):
+            return {}
+        if "tag" in op.args:
+            return {"repo": self._names.repo(op["repo"]), "tag": op["tag"]}
+        return {"digest": self._digest(op)}
+
+    def _digest(self, op: Operation) -> str:
+        if "manifest" in op.args:
+            return self._names.manifest_digest(op["manifest"])
+        return self._names.blob_digest(op["blob"])
+
+    def _stored(self, op: Operation) -> Path:
+        if self._kit.target is None:
+            raise TargetError("the harness does not know where this target stores")
+        folder = self._kit.target.storage
+        if "tag" in op.args:
+            return storage.find(folder, "tag", repo=self._names.repo(op["repo"]), tag=op["tag"])
+        repo = self._names.repo(op["repo"]) if "repo" in op.args else ""
+        return storage.find(folder, "content", digest=self._digest(op), repo=repo)

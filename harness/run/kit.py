@@ -1,0 +1,87 @@
+"""The kit of a trial: what stands between a registry and its machine so that accidents can be had.
+
+Which tiers are wanted is an option; which of them can be had here, and why the others cannot, is found out
+once. A tier that cannot be had is left out, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.faults import limits, storage, syscall, volume
+from harness.faults.syscall import Gate
+from harness.faults.volume import Volume
+from harness.targets.command import CommandTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """``controls``: what it opens. ``available``: ``None`` where this machine has it, else why not."""
+
+    use: str
+    controls: frozenset[str]
+    available: Callable[[], str | None]
+
+
+TIERS: Mapping[str, Tier] = {
+    "syscall": Tier(
+        "counts, kills at, fails and holds the system calls that change the storage folder",
+        frozenset({"syscall"}),
+        syscall.available,
+    ),
+    "storage": Tier(
+        "disks that are full, read-only or lose their power: a file system on a loop device",
+        frozenset({"disk", "power"}),
+        volume.available,
+    ),
+    "limits": Tier("few open files, little memory", frozenset({"limit"}), limits.available),
+    "damage": Tier("bits that rot, files that are cut short", frozenset({"files"}), lambda: None),
+}
+"""The tiers that need something beside the target, for targets that the harness starts itself."""
+
+
+@dataclass
+class Kit:
+    """``missing``: tiers that were wanted and cannot be had, and why."""
+
+    wanted: frozenset[str] = frozenset()
+    missing: dict[str, str] = field(default_factory=dict)
+    gate: Gate | None = None
+    volume: Volume | None = None
+    target: CommandTarget | None = None
+
+    @classmethod
+    def choose(cls, wanted: frozenset[str]) -> Kit:
+        kit = cls(wanted & TIERS.keys())
+        for name in sorted(kit.wanted):
+            if (why := TIERS[name].available()) is not None:
+                kit.missing[name] = why
+        if kit.has("storage"):
+            kit.volume = Volume()
+        return kit
+
+    def has(self, tier: str) -> bool:
+        return tier in self.wanted and tier not in self.missing
+
+    def make_gate(self, folder: Path) -> Gate:
+        """For `CommandTarget`: its gateway."""
+        self.gate = Gate(folder, power=None if self.volume is None else self.volume.cut_power)
+        return self.gate
+
+    def opened(self, target: CommandTarget) -> None:
+        """Look at the target once it is open: only a known layout can be damaged."""
+        self.target = target
+        # An empty store may have no folder yet: registries make it when they first need it.
+        used = any(target.storage.iterdir())
+        if self.has("damage") and used and (why := storage.available(target.storage)) is not None:
+            self.missing["damage"] = why
+
+    @property
+    def controls(self) -> frozenset[str]:
+        found: frozenset[str] = frozenset()
+        for name, tier in TIERS.items():
+            if self.target is not None and self.has(name):
+                found |= tier.controls
+        return found

@@ -1,4 +1,7 @@
-"""One connection: uvicorn's HTTP/1.1, with bounds on all that a client could draw out."""
+"""One connection: uvicorn's HTTP/1.1, with bounds on all that a client could draw out.
+
+What cannot be understood is answered once all before it is, and nothing that follows it is looked at.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any, ClassVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from .api.errors import refused
 from .api.faults import RETRY_AFTER_S
@@ -17,6 +20,8 @@ from .registry.errors import Refusal
 REFUSED_POLITELY_MAX = 64
 """So many connections over the limit hear why; all others are dropped."""
 _POLITE_TIMEOUT_S = 5.0
+LINGER_S = 2.0
+"""So long whatever still comes is thrown away, as closing at once would take back what was said last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,20 @@ class ConnectionLimits:
     """How long the rest of a body may come that was answered before it was whole."""
 
 
-def _bare(status: bytes) -> bytes:
-    return b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+class NotUnderstood(Exception):
+    """The parser takes it, HTTP does not."""
 
 
-_HEAD_TOO_LARGE = _bare(b"431 Request Header Fields Too Large")
-_HEAD_TOO_LATE = _bare(b"408 Request Timeout")
+def _bare(reason: str) -> bytes:
+    """An answer to what is no request, as bytes."""
+    answer = refused([Refusal(reason)], {"Connection": "close"})
+    headers = b"".join(b"%b: %b\r\n" % (name, value) for name, value in answer.raw_headers)
+    return STATUS_LINE[answer.status_code] + headers + b"\r\n" + bytes(answer.body)
+
+
+_NOT_UNDERSTOOD = _bare("NOT_UNDERSTOOD")
+_HEAD_TOO_LARGE = _bare("HEAD_TOO_LARGE")
+_HEAD_TOO_LATE = _bare("HEAD_TOO_LATE")
 
 
 class Protocol(HttpToolsProtocol):
@@ -46,8 +59,16 @@ class Protocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    _head_begun = False
+    _in_body = False
+    _moved = False
+    _stalled_bytes = 0
+    """What came since anything of a head or a body did: chunk sizes, trailers, empty lines."""
+    _unanswered = 0
+    _last_words: bytes | None = None
+    """Said once all requests before are answered; then nothing is listened to any more."""
     _timer: Any = None
-    """Runs while a head is awaited, or the rest of a body that nobody wants."""
+    """Runs while a head is awaited, or the rest of a body that nobody wants, or the other side's end."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -64,53 +85,123 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    # -- what comes ------------------------------------------------------------------------
+
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_max_bytes:
+                # What follows the head may be in the same data: only feed what must be head.
+                self._feed_long_head(data)
+                return
+        self._feed(data)
+
+    def _feed_long_head(self, data: bytes) -> None:
+        keep = max(0, self.limits.head_max_bytes - (self._head_bytes - len(data)))
+        self._feed(data[:keep])
+        if self._in_head:
+            self._give_up(_HEAD_TOO_LARGE)
+        else:
+            self._feed(data[keep:])
+
+    def _feed(self, data: bytes) -> None:
+        if self._last_words is not None:
+            return
+        self._moved = False
         super().data_received(data)
-        if self._in_head and self._head_bytes > self.limits.head_max_bytes:
-            self._refuse(_HEAD_TOO_LARGE)
+        self._stalled_bytes = 0 if self._moved else self._stalled_bytes + len(data)
+        if self._stalled_bytes > self.limits.head_max_bytes:
+            self._give_up(_NOT_UNDERSTOOD)
 
     def on_message_begin(self) -> None:
+        self._moved = self._head_begun = True
         if not self._in_head:  # the first head is awaited since the connection was made
             self._in_head = True
             self._start_timer(self.limits.head_timeout_s)
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # trailers are not for us, and never count as headers (RFC 9110, 6.5.1)
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._moved = True
+        self._in_head = self._head_begun = False
         self._head_bytes = 0
         self._stop_timer()
-        app = self.app
-        if self._head_size_bytes() > self.limits.head_max_bytes:
-            self.app = _head_too_large
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
+            raise NotUnderstood
         super().on_headers_complete()
-        self.app = app
+        self._in_body = True
+        self._unanswered += 1
         cycle = self.cycle
         self.scope["state"] |= {UNREAD: lambda: bytes(cycle.body), ABORT: self.transport.abort}
 
+    def on_body(self, body: bytes) -> None:
+        self._moved = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._stop_timer()
+        self._moved = True
+        self._in_body = False
         super().on_message_complete()
+        self._await_next()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        answered_early = self.cycle.response_complete and self.cycle.more_body
-        if answered_early and not self.transport.is_closing():
-            self._start_timer(self.limits.rest_timeout_s)
+        self._unanswered -= 1
+        if self._last_words is None:
+            self._await_next()
+        elif not self._unanswered:
+            self._end()
+
+    def _await_next(self) -> None:
+        """All is answered: bound how long it may take until something of use comes."""
+        if not (self._in_head or self._unanswered or self.transport.is_closing()):
+            self._start_timer(self.limits.rest_timeout_s if self._in_body else self.limits.keep_alive_s)
+
+    # -- the end ---------------------------------------------------------------------------
 
     def park(self) -> None:
         """Break off a request that was not over in time: what came of an upload is kept, as always then."""
         self.transport.abort()
 
-    def _head_size_bytes(self) -> int:
-        """The size of the head as it was understood: it may have come together with other things."""
-        fields = sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
-        return len(b"GET  HTTP/1.1\r\n\r\n") + len(self.url) + fields
+    def send_400_response(self, msg: str) -> None:
+        self._give_up(_NOT_UNDERSTOOD)
 
-    def _refuse(self, answer: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(answer)
+    def _give_up(self, last_words: bytes) -> None:
+        """Look at nothing more, and end the connection once all that came before is answered."""
+        if self._last_words is not None:
+            return
+        self._last_words = last_words
+        self._stop_timer()
+        if self._in_body:
+            self._break(self.cycle)
+        if not self._unanswered:
+            self._end()
+
+    def _break(self, cycle: RequestResponseCycle) -> None:
+        """The rest of a request's body will not come."""
+        if cycle.response_started:  # one answer to it has to be enough
+            self._last_words = b""
+        if not cycle.response_complete:
+            self._unanswered -= 1
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+        cycle.waiting_for_100_continue = False
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+    def _end(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._last_words and self.transport.can_write_eof():
+            self.transport.write(self._last_words)
+            self.transport.write_eof()
+            self._start_timer(LINGER_S)
+        else:
+            self.transport.write(self._last_words or b"")
             self.transport.close()
 
     def _start_timer(self, timeout_s: float) -> None:
@@ -123,8 +214,8 @@ class Protocol(HttpToolsProtocol):
             self._timer = None
 
     def _timed_out(self) -> None:
-        if self._in_head and (self._head_bytes or self.cycle is not None):
-            self._refuse(_HEAD_TOO_LATE)
+        if self._head_begun and self._last_words is None:
+            self._give_up(_HEAD_TOO_LATE)
         elif not self.transport.is_closing():
             self.transport.close()
 

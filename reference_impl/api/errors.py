@@ -42,6 +42,9 @@ KINDS: dict[str, ErrorKind] = {
     "UNSUPPORTED": ErrorKind(405, "UNSUPPORTED", "the operation is unsupported"),
     "TOOMANYREQUESTS": ErrorKind(429, "TOOMANYREQUESTS", "too many requests"),
     # Finer situations, each under the nearest of those codes.
+    "HEAD_TOO_LARGE": ErrorKind(431, "UNSUPPORTED", "the head of the request is too long"),
+    "HEAD_TOO_LATE": ErrorKind(408, "UNSUPPORTED", "the head of the request did not come in time"),
+    "NOT_UNDERSTOOD": ErrorKind(400, "UNSUPPORTED", "this is no HTTP request that is understood here"),
     "ENDPOINT_UNKNOWN": ErrorKind(404, "UNSUPPORTED", "no such endpoint"),
     "MANIFEST_TOO_LARGE": ErrorKind(413, "MANIFEST_INVALID", "the manifest is too large"),
     "OUT_OF_ORDER": ErrorKind(416, "BLOB_UPLOAD_INVALID", "the chunk does not begin where the upload ends"),

@@ -203,6 +203,21 @@ def collect(
     return collect_from_command_line(shared_driver(chosen, "collect"), policy, output)
 
 
+@cli.command(help="Read a whole store, and say what is wrong with it; also while a server runs.")
+@settings(_STORAGE)
+@click.option("--quick", is_flag=True, help="Hash manifests only.")
+@click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="That hash.")
+@click.option("--json", "form", flag_value="json", help="Say it as JSON.")
+@click.option("--progress/--no-progress", default=None, help="Show on standard error how far it is.")
+def check(quick: bool, threads: int, form: str | None, progress: bool | None) -> int:
+    from .collect.check import check_from_command_line
+
+    driver = shared_driver(configuration(), "check", read_only=True)
+    return check_from_command_line(
+        driver, quick=quick, threads=threads, form="json" if form else "lines", progress=progress
+    )
+
+
 @cli.command(help="Show the settings in force, without secrets, and where each is from.")
 @settings(_STORAGE, _SERVING, _COLLECTION)
 @click.option("--table", "as_table", is_flag=True, help="Show which settings there are, in Markdown.")

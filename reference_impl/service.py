@@ -20,7 +20,7 @@ from .registry.repositories import every_upload
 from .registry.store import Registry
 from .serve import Serving, listen, serve, shown
 from .settings import Settings
-from .stores import Unusable, open_driver
+from .stores import Unusable, collection_policy, open_driver
 from .tls import Certificate
 
 if TYPE_CHECKING:  # its library is loaded only where it is wanted
@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # its library is loaded only where it is wanted
 _LOOPBACK = ("127.", "::1", "localhost")
 _FILES_MIN = 1 << 16
 _METRICS_STOP_S = 2.0
+_COLLECTOR_STOP_S = 5.0
+COLLECT_GRACE_S = 3600.0
+"""What is spared inside a server where the settings do not say: longer than a push takes."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +70,8 @@ def run(configuration: Configuration) -> int:
         also = []
         if metrics is not None and settings.metrics.listen == "separate":
             also.append(stack.enter_context(_metrics_port(settings, metrics)))
+        if settings.collect.interval_s:
+            stack.enter_context(_collecting(configuration, registry, metrics))
         serving = Serving(_connection_limits(settings), settings.http.stop_grace_s, certificate, tuple(also))
         serve(app, sock, serving)
     return 0
@@ -130,6 +135,31 @@ def _metrics_port(settings: Settings, metrics: Metrics) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(_METRICS_STOP_S)
+
+
+@contextlib.contextmanager
+def _collecting(configuration: Configuration, registry: Registry, metrics: Metrics | None) -> Iterator[None]:
+    """Collect now and then.  Raises BadConfiguration."""
+    from .collect.interval import IntervalCollector, Outcome, log_outcome
+
+    settings = configuration.settings
+    if settings.storage.read_only:
+        raise configuration.fault("collect.interval_s", "a registry that is read-only cannot collect")
+
+    def told(outcome: Outcome) -> None:
+        log_outcome(outcome)
+        if metrics is not None:
+            reclaimed_bytes = 0 if outcome.summary is None else outcome.summary.bytes_purged
+            metrics.collected(outcome.kind, outcome.took_s, reclaimed_bytes)
+
+    policy = collection_policy(settings, grace_s=COLLECT_GRACE_S)
+    collector = IntervalCollector(registry, policy, settings.collect.interval_s, told)
+    collector.start()
+    try:
+        yield
+    finally:
+        if not collector.stop(_COLLECTOR_STOP_S):
+            _log.warning("the collector is still at work: the next one puts in order what it leaves behind")
 
 
 def _listen(host: str, port: int) -> socket.socket:

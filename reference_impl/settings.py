@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .auth.settings import AuthSettings
+from .drivers.s3.place import PART_BYTES, PART_MIN_BYTES
 
 ENVIRONMENT_PREFIX = "REFERENCE_"
 NESTED_BY = "__"
@@ -59,7 +60,10 @@ class S3(Section):
     )
     secret_access_key: SecretStr | None = Field(default=None, description="its secret")
     part_size_bytes: int = Field(
-        default=16 << 20, ge=5 << 20, le=5 << 30, description="size of the parts that uploads are sent in"
+        default=PART_BYTES,
+        ge=PART_MIN_BYTES,
+        le=FAR,
+        description="size of the parts that uploads are sent in",
     )
     coordination: Text | None = Field(
         default=None, description="local folder with the locks that servers and collectors on this host share"

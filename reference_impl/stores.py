@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .configuration import BadConfiguration, Configuration
-from .drivers.base import Driver
+from .drivers.base import Driver, DriverError
 from .registry import layout
 from .settings import Settings
 
@@ -18,26 +18,29 @@ class Unusable(Exception):
     """What is there cannot be used as it is: one line."""
 
 
-def open_driver(configuration: Configuration) -> Driver:
-    """Return the driver, after a look at whether it can be used.  Raises BadConfiguration, Unusable."""
+def open_driver(configuration: Configuration, *, read_only: bool = False) -> Driver:
+    """Return the driver, after a look at whether it can be used; one that only reads, if that is asked for
+    or set.  Raises BadConfiguration, Unusable."""
     storage = configuration.settings.storage
+    read_only = read_only or storage.read_only
     if storage.driver == "memory":
         from .drivers.memory import MemoryDriver
 
         return MemoryDriver()
-    driver = _s3(configuration) if storage.driver == "s3" else _filesystem(configuration)
-    if not storage.read_only:
+    open_one = _s3 if storage.driver == "s3" else _filesystem
+    driver = open_one(configuration, read_only)
+    if not read_only:
         return driver
     from .drivers.readonly import ReadOnlyDriver
 
     return ReadOnlyDriver(driver)
 
 
-def shared_driver(configuration: Configuration, command: str) -> Driver:
-    """Return a driver that another process may be using.  Raises BadConfiguration, Unusable."""
+def shared_driver(configuration: Configuration, command: str, *, read_only: bool = False) -> Driver:
+    """Return a driver of what another process may be using.  Raises BadConfiguration, Unusable."""
     if configuration.settings.storage.driver == "memory":
         raise configuration.fault("storage.driver", f"{command} cannot see the memory of another process")
-    return open_driver(configuration)
+    return open_driver(configuration, read_only=read_only)
 
 
 def collection_policy(settings: Settings, *, grace_s: float, dry_run: bool = False) -> Policy:
@@ -54,7 +57,7 @@ def collection_policy(settings: Settings, *, grace_s: float, dry_run: bool = Fal
     )
 
 
-def _filesystem(configuration: Configuration) -> Driver:
+def _filesystem(configuration: Configuration, read_only: bool) -> Driver:
     from .registry.store import filesystem_driver
 
     storage = configuration.settings.storage
@@ -62,7 +65,7 @@ def _filesystem(configuration: Configuration) -> Driver:
     if root is None:
         raise BadConfiguration("storage.root: missing: say by --root which folder to store in")
     driver = filesystem_driver(root, fsync=storage.fsync)
-    if storage.read_only:
+    if read_only:
         try:
             os.listdir(root)
         except OSError as error:
@@ -76,5 +79,35 @@ def _filesystem(configuration: Configuration) -> Driver:
     return driver
 
 
-def _s3(configuration: Configuration) -> Driver:
-    raise Unusable("the driver s3 is not built in")
+def _s3(configuration: Configuration, read_only: bool) -> Driver:
+    from .drivers.s3.place import Place
+    from .registry.store import s3_driver
+
+    chosen = configuration.settings.storage.s3
+    if chosen.bucket is None:
+        raise BadConfiguration("storage.s3.bucket: missing: say which bucket to store in")
+    if chosen.coordination is None:
+        raise BadConfiguration(
+            "storage.s3.coordination: missing: say which local folder all processes of this host share"
+        )
+    secret = chosen.secret_access_key
+    place = Place(
+        chosen.bucket,
+        chosen.endpoint,
+        chosen.region,
+        chosen.access_key_id,
+        None if secret is None else secret.get_secret_value(),
+    )
+    try:
+        return s3_driver(
+            place,
+            chosen.coordination,
+            prefix=chosen.prefix,
+            part_size_bytes=chosen.part_size_bytes,
+            take_over=chosen.take_over,
+            read_only=read_only,
+        )
+    except DriverError as error:
+        raise Unusable(f"cannot use the bucket {chosen.bucket}: {error}") from None
+    except OSError as error:
+        raise Unusable(f"cannot use {chosen.coordination}: {error.strerror}") from None

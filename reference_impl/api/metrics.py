@@ -97,11 +97,11 @@ class Metrics:
             self._faults.labels(exchange.storage_fault).inc()
 
     def collected(self, outcome: str, duration_s: float, reclaimed_bytes: int) -> None:
-        """Note the end of a collection; ``outcome`` is one of a few words, ``success`` among them."""
+        """Note the end of a collection; ``outcome`` is one of a few words, ``done`` the best of them."""
         self._collections.labels(outcome).inc()
         self._collection_durations.observe(duration_s)
         self._reclaimed.inc(reclaimed_bytes)
-        if outcome == "success":
+        if outcome == "done":
             self._collected_at.set_to_current_time()
 
     async def show(self, request: Request) -> Response:

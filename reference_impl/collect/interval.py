@@ -95,3 +95,26 @@ class IntervalCollector:
             _log.exception("a collection failed")
             kind, error = "failed", f"{type(failure).__name__}: {failure}"
         return Outcome(kind, time.monotonic() - begun_s, summary, error)
+
+
+def log_outcome(outcome: Outcome) -> None:
+    """Log how a collection ended, with what it removed; one that had nothing to do only in detail."""
+    summary = outcome.summary
+    fields: dict[str, object] = {"outcome": outcome.kind, "duration_s": round(outcome.took_s, 3)}
+    if summary is not None:
+        counts = {name: getattr(summary, name) for name in _TOLD}
+        fields |= {name: count for name, count in counts.items() if count}
+        fields["problems"] = "; ".join(summary.problems) or None
+    fields["error"] = outcome.error
+    level = logging.INFO
+    if outcome.kind in ("unreadable", "failed"):
+        level = logging.WARNING
+    elif outcome.kind == "done" and summary is not None and not any(counts.values()):
+        level = logging.DEBUG
+    _log.log(level, "collected", extra={"fields": fields})
+
+
+_TOLD = (
+    *("blobs_purged", "bytes_purged", "manifests_removed", "links_removed", "uploads_removed"),
+    *("blobs_restored", "manifests_restored", "leftovers_removed"),
+)

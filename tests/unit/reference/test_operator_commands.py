@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import bcrypt
 import pytest
 
 from .conftest import PROJECT, Server
+from .images import push_image, sha
 
 
 def run(*arguments: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -127,10 +129,29 @@ def test_hashing_a_password() -> None:
 
 
 def test_help() -> None:
-    for command in ("serve", "collect", "config", "hash-password"):
+    for command in ("serve", "collect", "check", "config", "hash-password"):
         done = run(command, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith(f"Usage: reference_impl {command} ")
+
+
+def test_checking_a_store_changes_nothing_in_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert run("check", "--root", str(store)).stderr == (
+        f"reference_impl: cannot read {store}: No such file or directory\n"
+    )
+    server = Server("--root", str(store), "--unsafe-no-fsync")
+    body = push_image(server.client, "a", "t")
+    assert server.stop() == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    clean = run("check", "--root", str(store))
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    name = sha(body).removeprefix("sha256:")
+    (store / f"docker/registry/v2/blobs/sha256/{name[:2]}/{name}/data").write_bytes(b"{}")
+    broken = run("check", "--root", str(store), "--json", "--no-progress")
+    assert broken.returncode == 1
+    assert "blob.wrong_bytes" in json.loads(broken.stdout)["kinds"]
 
 
 def test_a_collector_loads_nothing_of_a_server(tmp_path: Path) -> None:

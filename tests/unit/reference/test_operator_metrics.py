@@ -143,11 +143,11 @@ def test_storage_faults_are_counted() -> None:
 
 def test_collections_are_counted() -> None:
     metrics = Metrics("memory", lambda: 0)
-    metrics.collected("success", 2.0, 100)
-    metrics.collected("failure", 4.0, 10)
+    metrics.collected("done", 2.0, 100)
+    metrics.collected("failed", 4.0, 10)
     get = metrics.registry.get_sample_value
-    assert get("registry_collections_total", {"outcome": "success"}) == 1
-    assert get("registry_collections_total", {"outcome": "failure"}) == 1
+    assert get("registry_collections_total", {"outcome": "done"}) == 1
+    assert get("registry_collections_total", {"outcome": "failed"}) == 1
     assert get("registry_collection_duration_seconds_sum") == 6
     assert get("registry_collection_reclaimed_bytes_total") == 110
     at = get("registry_collection_last_success_timestamp_seconds")

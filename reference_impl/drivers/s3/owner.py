@@ -36,7 +36,8 @@ def claim(bucket: Bucket, key: str, coordination: Coordination, *, take_over: bo
         host, folder, since = ((theirs or {}).get(name, "unknown") for name in ("host", "folder", "since"))
         raise DriverError(
             f"bucket {bucket.name} belongs to the registry on host {host} with the coordination folder"
-            f" {folder}, since {since}: share that folder, or stop that registry for good and start once with take_over"
+            f" {folder}, since {since}: share that folder, or stop that registry for good and start once with"
+            " take_over"
         )
     bucket.put(key, body)
 

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .auth.settings import AuthSettings
-from .drivers.s3.place import PART_BYTES, PART_MIN_BYTES
 
 ENVIRONMENT_PREFIX = "REFERENCE_"
 NESTED_BY = "__"

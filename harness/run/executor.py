@@ -138,7 +138,7 @@ class _Run:
             stops = OperationStops(op, self.journal, self.marks, self.limits.hold_s)
             calls = CallStops(op, self.journal, self.marks, self.executor.kit.gate, self.limits.hold_s)
             calls.start()
-            self.journal.control("op.start", op.id, op.lane)
+            self.journal.control("op.start", op.id, op.lane, **self._changes())
             done = False
             try:
                 done = self._perform(op, client, stops)
@@ -153,8 +153,13 @@ class _Run:
             calls.finish()
             if calls.struck:
                 self._bury(op)
-            self.journal.control("op.end", op.id, op.lane, ok=done)
+            self.journal.control("op.end", op.id, op.lane, ok=done, **self._changes())
             self.marks.reach(f"{op.id}.held", op.id)
+
+    def _changes(self) -> dict[str, int]:
+        """How many changes of the storage the gate has seen, where there is one."""
+        gate = self.executor.kit.gate
+        return {} if gate is None else {"changes": gate.count}
 
     def _client(self) -> Client:
         client = self.executor.clients(self.body_bytes_max)

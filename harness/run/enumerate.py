@@ -1,0 +1,152 @@
+"""Every crash point of a plan: run it once to count its changes of the storage, then once for each of them
+with a crash right before it; recover, read everything back, judge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from harness.checkers.finding import Finding
+from harness.history import History
+from harness.plan.codec import Expect, Scenario, needs_of
+from harness.plan.operation import Act, Call, Operation, Strike
+from harness.plan.plan import Plan
+from harness.run.trial import Trial
+from harness.shrink.order import concurrent
+from harness.targets.base import TargetError
+
+ACTS: tuple[Act, ...] = ("kill", "power")
+PROGRESS_EVERY = 25
+RETRIES = 2
+"""How often a point is tried again when a run does not reach it (its plan made fewer changes this time)."""
+
+
+class NotEnumerable(ValueError):
+    """A plan or a target that has no crash points to go through. Its text is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Right before the ``nth`` change that operation ``op`` makes, a ``call`` at ``path`` (see `brief`)."""
+
+    op: str
+    nth: int
+    call: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """What came of a crash at a spot. ``missed``: why it was not delivered, ``""`` where it was."""
+
+    spot: Spot
+    act: Act
+    findings: tuple[Finding, ...]
+    scenario: Scenario
+    missed: str = ""
+
+
+def check(trial: Trial, plan: Plan, acts: tuple[Act, ...]) -> None:
+    """Raises `NotEnumerable`."""
+    for need in ("syscall", "restart", *acts):
+        if not trial.abilities.can(need):
+            why = "; ".join(trial.kit.missing.values()) or "see `seatrial doctor`"
+            raise NotEnumerable(f"{trial.target.name}: no crash points without {need!r}: {why}")
+    if pair := next(iter(concurrent(plan)), None):
+        raise NotEnumerable(
+            f"{pair[0]!r} and {pair[1]!r} may overlap: the changes of each could not be told apart;"
+            " put them in one lane, or one after the other"
+        )
+    for op in plan:
+        if op.strike is not None or op.cut is not None or op.hold is not None:
+            raise NotEnumerable(f"{op.id!r} has a fault already; take it out")
+
+
+def spots(trial: Trial, plan: Plan) -> list[Spot]:
+    """The changes that a plan makes, in order, by running it once. Raises `NotEnumerable`."""
+    gate = trial.kit.gate
+    assert gate is not None
+    before = gate.count
+    history = trial.run(plan)
+    if red := [finding for finding in trial.found(history) if finding.red]:
+        raise NotEnumerable(f"the plan finds something without any crash: {red[0].title}")
+    points = {point.n: point for point in gate.points(before)}
+    found = []
+    for op in plan:
+        first, last = (_changes(history, op.id, what) for what in ("op.start", "op.end"))
+        for nth, n in enumerate(range(first + 1, last + 1), 1):
+            if n in points:
+                path = brief(points[n].path, history.symbols.prefix)
+                found.append(Spot(op.id, nth, points[n].call, path))
+    return found
+
+
+def brief(path: str, prefix: str) -> str:
+    """A path below the storage folder, without what is different in each run."""
+    path = path.replace(f"{prefix}/", "").removeprefix("docker/registry/v2/")
+    path = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "‹session›", path)
+    return re.sub(r"/[0-9a-f]{2}/(?=[0-9a-f]{64})", "/", re.sub(r"([0-9a-f]{7})[0-9a-f]{25,}", r"\1…", path))
+
+
+def _changes(history: History, op: str, what: str) -> int:
+    """How many changes the gate had counted by then."""
+    control = next(control for control in history.what(what) if control.op == op)
+    return int(control.data["changes"])
+
+
+def struck(plan: Plan, spot: Spot, act: Act) -> Plan:
+    """The plan up to a crash at a spot, and the recovery."""
+    kept: list[Operation] = []
+    for op in plan:
+        if op.id == spot.op:
+            kept.append(replace(op, strike=Strike(Call(nth=spot.nth), act)))
+            break
+        kept.append(op)
+    restart = _free("restart", {op.id for op in kept})
+    kept.append(Operation(restart, "operator", "restart"))
+    ids = {op.id for op in kept}
+    kept = [replace(op, after=tuple(mark for mark in op.after if mark in ids)) for op in kept]
+    return replace(plan, operations=tuple(kept), closing="restart").check()
+
+
+def _free(name: str, taken: set[str]) -> str:
+    return next(each for each in (name, *(f"{name}-{n}" for n in range(2, 1000))) if each not in taken)
+
+
+def crashes(
+    trial: Trial, plan: Plan, found: list[Spot], acts: tuple[Act, ...], progress: Callable[[str], None]
+) -> Iterator[Crash]:
+    """A crash of each kind at each spot. Raises `TargetError` when the target does not come back."""
+    hurt = 0
+    for number, spot in enumerate(found, 1):
+        for act in acts:
+            crash = _crash(trial, plan, spot, act)
+            hurt += bool(crash.findings)
+            yield crash
+        if number % PROGRESS_EVERY == 0:
+            progress(f"{number} of {len(found)} points tried, {hurt} crashes violate something")
+
+
+def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act) -> Crash:
+    candidate = struck(plan, spot, act)
+    missed = ""
+    for _ in range(1 + RETRIES):
+        history = trial.run(candidate)
+        missed = "; ".join(str(c.data.get("why", "")) for c in history.what("fault.missed", "trouble"))
+        red = tuple(finding for finding in trial.found(history) if finding.red)
+        if red or not missed:
+            break
+    first = red[0] if red else None
+    title = first.title if first else "nothing is lost"
+    scenario = Scenario(
+        title=title,
+        plan=candidate,
+        needs=needs_of(candidate),
+        expect=None if first is None else Expect(first.property, first.witness, first.check, first.clause),
+        about=f"{'power cut' if act == 'power' else 'kill'} right before {spot.call} of {spot.path},"
+        f" change {spot.nth} of {spot.op}, on {trial.target.name}",
+    )
+    if not trial.target.running():
+        raise TargetError(f"{trial.target.name} did not come back after: {scenario.about}")
+    return Crash(spot, act, red, scenario, missed)

@@ -59,8 +59,8 @@ class S3(Section):
     )
     secret_access_key: SecretStr | None = Field(default=None, description="its secret")
     part_size_bytes: int = Field(
-        default=PART_BYTES,
-        ge=PART_MIN_BYTES,
+        default=16 << 20,
+        ge=5 << 20,
         le=FAR,
         description="size of the parts that uploads are sent in",
     )

@@ -328,6 +328,8 @@ class Collection:
     # -- what is left over -----------------------------------------------------------------
 
     def _remove_layer_links(self) -> None:
+        # What is still set aside may be restored, and is then wanted under its links.
+        self._present.update(key(digest) for _, digest, _ in sweep.trash(self._driver))
         for repository in list(repositories.every(self._driver)):
             self._check_stop()
             left = iter(tidy.dangling(self._driver, repository, self._present))

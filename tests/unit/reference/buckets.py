@@ -14,7 +14,7 @@ import boto3.session
 from moto.server import ThreadedMotoServer
 
 from reference_impl.drivers.s3.driver import S3Driver
-from reference_impl.drivers.s3.place import Place
+from reference_impl.drivers.s3.place import PART_MIN_BYTES, Place
 from reference_impl.registry import layout
 
 OWNER = f"{layout.PRIVATE}/owner"
@@ -68,6 +68,21 @@ def s3_driver(place: Place, coordination: str, prefix: str, **options: Any) -> S
         owner=OWNER,
         **options,
     )
+
+
+def server_options(place: Place, coordination: str, prefix: str) -> list[str]:
+    """Options to serve or collect below a prefix, as few as a test can do with."""
+    chosen = {
+        "bucket": place.bucket,
+        "endpoint": place.endpoint,
+        "access_key_id": place.access_key_id,
+        "secret_access_key": place.secret_access_key,
+        "prefix": prefix,
+        "coordination": coordination,
+        "part_size_bytes": PART_MIN_BYTES,
+    }
+    settings = [f"--set=storage.s3.{name}={value}" for name, value in chosen.items()]
+    return ["--driver", "s3", *settings]
 
 
 class Shop:

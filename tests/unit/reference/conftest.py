@@ -76,12 +76,16 @@ class Server:
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session", params=["filesystem", "memory"])
+@pytest.fixture(scope="session", params=["filesystem", "memory", "s3"])
 def shared_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    root = tmp_path_factory.mktemp("registry")
-    server = Server("--driver", request.param, "--root", str(root), "--unsafe-no-fsync", "--page-size", "5")
+    root = str(tmp_path_factory.mktemp("registry"))
+    options = ["--driver", request.param, "--root", root, "--unsafe-no-fsync"]
+    if request.param == "s3":
+        place = request.getfixturevalue("place")
+        options = buckets.server_options(place, root, buckets.fresh_prefix())
+    server = Server(*options, "--page-size", "5")
     yield server
     assert server.stop() == 0
 

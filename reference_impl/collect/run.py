@@ -100,6 +100,7 @@ class Collection:
         self._id = f"{self._started_ns}-{uuid.uuid4().hex}"
         self._counts: Counter[str] = Counter()
         self._present: set[bytes] = set()
+        self._would_go: set[bytes] = set()
         self.summary = Summary()
 
     def run(self) -> Summary:
@@ -252,7 +253,7 @@ class Collection:
             for one in batch:
                 self._say("eligible", name=str(one.digest), size_bytes=one.size_bytes, total=len(candidates))
             if self._policy.dry_run:
-                self._present.difference_update(one.key for one in batch)
+                self._would_go.update(one.key for one in batch)
                 continue
             linked = sweep.set_aside(self._driver, self._id, batch)
             self._say("linked", total=len(candidates))
@@ -330,9 +331,10 @@ class Collection:
     def _remove_layer_links(self) -> None:
         # What is still set aside may be restored, and is then wanted under its links.
         self._present.update(key(digest) for _, digest, _ in sweep.trash(self._driver))
+        present = self._present - self._would_go
         for repository in list(repositories.every(self._driver)):
             self._check_stop()
-            left = iter(tidy.dangling(self._driver, repository, self._present))
+            left = iter(tidy.dangling(self._driver, repository, present, self._would_go))
             while batch := list(islice(left, tidy.BATCH_MAX)):
                 self.summary.links_eligible += len(batch)
                 for name, _ in batch:

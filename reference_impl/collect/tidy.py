@@ -19,10 +19,13 @@ BATCH_MAX = 256
 _LOCK_WAIT_S = 2.0
 
 
-def dangling(driver: Driver, repository: str, present: set[bytes]) -> list[tuple[Digest, Digest]]:
+def dangling(
+    driver: Driver, repository: str, present: set[bytes], gone: set[bytes]
+) -> list[tuple[Digest, Digest]]:
     """Return the names under which blobs are linked that are gone, each with the canonical one.
 
-    What is ``present`` for certain is not asked for.  Raises DriverError, OSError.
+    What is ``present`` for certain is not asked for; what is ``gone`` in a dry run is still there.  Raises
+    DriverError, OSError.
     """
     found = []
     for name in linked(driver, layout.layers(repository)):
@@ -30,9 +33,10 @@ def dangling(driver: Driver, repository: str, present: set[bytes]) -> list[tuple
             canonical: Digest | None = name
         else:
             canonical = read_digest_link(driver, layout.layer_link(repository, name), name)
-        if canonical is None or key(canonical) in present or exists(driver, layout.blob_data(canonical)):
+        if canonical is None or key(canonical) in present:
             continue
-        found.append((name, canonical))
+        if key(canonical) in gone or not exists(driver, layout.blob_data(canonical)):
+            found.append((name, canonical))
     return sorted(found, key=lambda pair: pair[1])
 
 

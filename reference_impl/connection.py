@@ -5,9 +5,11 @@ What cannot be understood is answered once all before it is, and nothing that fo
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import httptools
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -36,8 +38,17 @@ class ConnectionLimits:
     """How long the rest of a body may come that was answered before it was whole."""
 
 
+_FRAMING = (b"content-length", b"transfer-encoding")
+_LINE_EXTRA_BYTES = len(b": \r\n")
+_HEAD_EXTRA_BYTES = len(b"GET  HTTP/1.1\r\n\r\n")
+
+
 class NotUnderstood(Exception):
     """The parser takes it, HTTP does not."""
+
+
+class TooLarge(Exception):
+    """A head is too long."""
 
 
 def _bare(reason: str) -> bytes:
@@ -58,9 +69,10 @@ class Protocol(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
 
     _head_bytes = 0
-    _in_head = True
-    _head_begun = False
+    _in_head = False
     _in_body = False
+    _body_to_come = False
+    """After a head that also asks for an upgrade, which nobody gets here."""
     _moved = False
     _stalled_bytes = 0
     """What came since anything of a head or a body did: chunk sizes, trailers, empty lines."""
@@ -88,52 +100,76 @@ class Protocol(HttpToolsProtocol):
     # -- what comes ------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.limits.head_max_bytes:
-                # What follows the head may be in the same data: only feed what must be head.
-                self._feed_long_head(data)
-                return
-        self._feed(data)
-
-    def _feed_long_head(self, data: bytes) -> None:
-        keep = max(0, self.limits.head_max_bytes - (self._head_bytes - len(data)))
-        self._feed(data[:keep])
-        if self._in_head:
-            self._give_up(_HEAD_TOO_LARGE)
-        else:
-            self._feed(data[keep:])
-
-    def _feed(self, data: bytes) -> None:
         if self._last_words is not None:
             return
         self._moved = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         self._stalled_bytes = 0 if self._moved else self._stalled_bytes + len(data)
         if self._stalled_bytes > self.limits.head_max_bytes:
-            self._give_up(_NOT_UNDERSTOOD)
+            self._give_up(_HEAD_TOO_LARGE if self._in_head else _NOT_UNDERSTOOD)
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except httptools.HttpParserUpgrade as declined:  # what follows is HTTP as before
+                    data = data[declined.args[0] :]
+                    if self._body_to_come:
+                        self._resume_at_body()
+        except httptools.HttpParserError:
+            too_large = self._head_bytes > self.limits.head_max_bytes
+            self._give_up(_HEAD_TOO_LARGE if too_large else _NOT_UNDERSTOOD)
+
+    def _resume_at_body(self) -> None:
+        """Go on with a parser that has not seen the wish for an upgrade: after that it takes no body."""
+        framing = [header for header in self.headers if header[0] in _FRAMING]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        lines = [b"POST / HTTP/1.1", *(b"%b: %b" % header for header in framing), b"", b""]
+        self.parser.feed_data(b"\r\n".join(lines))
 
     def on_message_begin(self) -> None:
-        self._moved = self._head_begun = True
-        if not self._in_head:  # the first head is awaited since the connection was made
-            self._in_head = True
-            self._start_timer(self.limits.head_timeout_s)
+        self._moved = True
+        if self._body_to_come:
+            return
+        self._in_head = True
+        self._head_bytes = _HEAD_EXTRA_BYTES
+        self._start_timer(self.limits.head_timeout_s)
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._in_head:
+            self._count_head(len(url))
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers are not for us, and never count as headers (RFC 9110, 6.5.1)
+            self._count_head(len(name) + len(value) + _LINE_EXTRA_BYTES)
             super().on_header(name, value)
+
+    def _count_head(self, more_bytes: int) -> None:
+        self._head_bytes += more_bytes
+        if self._head_bytes > self.limits.head_max_bytes:
+            raise TooLarge
 
     def on_headers_complete(self) -> None:
         self._moved = True
-        self._in_head = self._head_begun = False
-        self._head_bytes = 0
+        if self._body_to_come:
+            self._body_to_come = False
+            return
+        self._in_head = False
         self._stop_timer()
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
             raise NotUnderstood
         super().on_headers_complete()
         self._in_body = True
+        self._body_to_come = self.parser.should_upgrade() and any(
+            name in _FRAMING for name, _ in self.headers
+        )
         self._unanswered += 1
         cycle = self.cycle
         self.scope["state"] |= {UNREAD: lambda: bytes(cycle.body), ABORT: self.transport.abort}
@@ -144,6 +180,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._moved = True
+        if self._body_to_come:
+            return
         self._in_body = False
         super().on_message_complete()
         self._await_next()
@@ -166,9 +204,6 @@ class Protocol(HttpToolsProtocol):
     def park(self) -> None:
         """Break off a request that was not over in time: what came of an upload is kept, as always then."""
         self.transport.abort()
-
-    def send_400_response(self, msg: str) -> None:
-        self._give_up(_NOT_UNDERSTOOD)
 
     def _give_up(self, last_words: bytes) -> None:
         """Look at nothing more, and end the connection once all that came before is answered."""
@@ -196,13 +231,13 @@ class Protocol(HttpToolsProtocol):
     def _end(self) -> None:
         if self.transport.is_closing():
             return
+        self.transport.write(self._last_words or b"")
         if self._last_words and self.transport.can_write_eof():
-            self.transport.write(self._last_words)
-            self.transport.write_eof()
-            self._start_timer(LINGER_S)
-        else:
-            self.transport.write(self._last_words or b"")
-            self.transport.close()
+            with contextlib.suppress(OSError):  # the client may have gone
+                self.transport.write_eof()
+                self._start_timer(LINGER_S)
+                return
+        self.transport.close()
 
     def _start_timer(self, timeout_s: float) -> None:
         self._stop_timer()
@@ -214,7 +249,7 @@ class Protocol(HttpToolsProtocol):
             self._timer = None
 
     def _timed_out(self) -> None:
-        if self._head_begun and self._last_words is None:
+        if self._in_head and self._last_words is None:
             self._give_up(_HEAD_TOO_LATE)
         elif not self.transport.is_closing():
             self.transport.close()

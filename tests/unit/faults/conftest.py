@@ -18,8 +18,15 @@ WAIT_S = 20.0
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("peer"):
         for program in mark.args:
-            if shutil.which(program) is None:
-                pytest.skip(f"{program} is not installed")
+            need(None if shutil.which(program) else f"{program} is not installed")
+
+
+def need(why_not: str | None) -> None:
+    """Skip a test of what is not available here; fail it where ``SEATRIAL_PEERS=required`` says so."""
+    if why_not is not None:
+        if os.environ.get("SEATRIAL_PEERS") == "required":
+            pytest.fail(f"required here: {why_not}", pytrace=False)
+        pytest.skip(why_not)
 
 
 class Bench:
@@ -84,9 +91,7 @@ def root() -> Iterator[Path]:
 @pytest.fixture
 def bench(root: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Its parameter: whether signals may not interrupt a call that waits (`Gate`)."""
-    why = available()
-    if why is not None:
-        pytest.skip(why)
+    need(available())
     made = Bench(root, getattr(request, "param", True))
     yield made
     made.close()

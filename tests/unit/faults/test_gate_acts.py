@@ -50,10 +50,10 @@ open('last', 'w').close()
 """
     )
     struck(armed)
-    (child,) = os.listdir(bench.folder)
-    assert not alive(int(child))
     assert bench.end(process) == ""
     assert process.code() == -9
+    (child,) = os.listdir(bench.folder)
+    assert not alive(int(child))
     assert bench.gate.points()[-1].path == "last"
 
 
@@ -180,6 +180,14 @@ def test_rules_tell_processes_apart(bench: Bench) -> None:
     assert armed.point.by == "collector"
     armed.release()
     bench.end(process)
+
+
+@pytest.mark.parametrize("path", ["b", "B", "[b]", "*/../b", "x"])
+def test_a_rename_matches_by_either_name(bench: Bench, path: str) -> None:
+    armed = bench.gate.arm(Rule("kill", "rename", path))
+    bench.end(bench.start(RENAMES))
+    assert armed.hit.is_set() == (path in ("b", "B", "[b]"))
+    assert bench.names() == ("A b" if armed.hit.is_set() else "A B C D E")
 
 
 def test_where_two_rules_meet_the_second_waits_for_its_next_call(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from harness.faults.syscall import Gate, available
 from harness.targets.nursery import Nursery
 from harness.targets.process import Child, Spawn
 
-from .conftest import WAIT_S, Bench
+from .conftest import WAIT_S, Bench, need
 
 
 def files_open() -> int:
@@ -63,8 +64,7 @@ def test_a_program_that_is_not_there_is_said_so(bench: Bench) -> None:
 
 
 def test_files_and_thread_are_gone_after_the_end(root: Path) -> None:
-    if why := available():
-        pytest.skip(why)
+    need(available())
     files, threads = files_open(), threading.active_count()
     made = Bench(root)
     for _ in range(3):
@@ -72,13 +72,23 @@ def test_files_and_thread_are_gone_after_the_end(root: Path) -> None:
     assert made.gate.count == 6
     made.close()
     assert (files_open(), threading.active_count()) == (files, threads)
+
+
+def test_a_closed_gate_lets_nobody_start(bench: Bench) -> None:
+    started: list[Child] = []
+
+    def start(*arguments: Any, **more: Any) -> Child:
+        started.append(Child(*arguments, **more))
+        return started[-1]
+
+    bench.gate.close()
     with pytest.raises(OSError, match="the gate is closed"):
-        made.gate.spawn(["true"], {"PATH": os.environ["PATH"]}, root, 1, 2)
+        bench.gate.through(start)(["sleep", "1000"], {"PATH": os.environ["PATH"]}, bench.folder, 1, 2)
+    assert [process.code() for process in started] == [-9]
 
 
 def test_closing_ends_what_still_runs(root: Path) -> None:
-    if why := available():
-        pytest.skip(why)
+    need(available())
     made = Bench(root)
     process = made.start("while True: os.utime('.')")
     made.gate.close()

@@ -17,7 +17,7 @@ from harness.targets.command import CommandTarget
 from harness.targets.load import load_target
 from harness.wire import Answer, Client, Request, bytes_source
 
-from .conftest import WAIT_S, struck
+from .conftest import WAIT_S, need, struck
 
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG, LAYER = b"{}" * 10, b"layer" * 3000
@@ -94,9 +94,8 @@ def image(note: str) -> bytes:
     ]
 )
 def trial(request: pytest.FixtureRequest) -> Iterator[Trial]:
-    for why in (syscall.available(), volume.available()):
-        if why is not None:
-            pytest.skip(why)
+    need(syscall.available())
+    need(volume.available())
     made = Trial(request.param)
     yield made
     made.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,12 @@ from harness.faults.volume import FILE_SYSTEMS, Volume, available
 from harness.targets.base import TargetError
 from harness.targets.host import WorkFolder
 
-from .conftest import WAIT_S, alive
-
-
-def skip_without(fs: str = "ext4") -> None:
-    if why := available(fs):
-        pytest.skip(why)
+from .conftest import WAIT_S, alive, need
 
 
 @pytest.fixture(params=list(FILE_SYSTEMS))
 def volume(request: pytest.FixtureRequest) -> Iterator[Volume]:
-    skip_without(request.param)
+    need(available(request.param))
     made = Volume(fs=request.param)
     made.open()
     yield made
@@ -50,11 +46,11 @@ def eventually(check: Callable[[], bool]) -> bool:
 def traces(disk: Path) -> list[str]:
     """What there is of a volume: its mount, its loop device, its folder."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(disk) in line]
-    devices = [
-        str(path)
-        for path in Path("/sys/block").glob("loop*/loop/backing_file")
-        if str(disk.parent) in path.read_text(errors="replace")
-    ]
+    devices = []
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        # It may be detached right now.
+        with suppress(OSError):
+            devices += [str(path)] if str(disk.parent) in path.read_text(errors="replace") else []
     return mounts + devices + [str(path) for path in [disk.parent] if path.exists()]
 
 
@@ -187,7 +183,7 @@ def test_volumes_that_cannot_be_made_are_refused() -> None:
 
 
 def test_a_failing_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    skip_without()
+    need(available())
     folders: list[Path] = []
 
     def remembered() -> WorkFolder:
@@ -222,7 +218,7 @@ input()
 @pytest.mark.parametrize("power", ["on", "cut"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_when_the_harness_dies(number: int, power: str) -> None:
-    skip_without()
+    need(available())
     harness = subprocess.Popen(
         [sys.executable, "-c", HARNESS, power],
         cwd=Path(__file__).parents[3],

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.faults import loop
 from harness.faults import volume as volumes
 from harness.faults.volume import FILE_SYSTEMS, Volume, available
 from harness.targets.base import TargetError
@@ -156,19 +157,22 @@ def test_a_busy_disk_is_said_to_be_by_whom(volume: Volume, monkeypatch: pytest.M
     volume.remount()
 
 
-def test_unmounting_waits_for_what_was_just_killed(volume: Volume) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", "f = open('file', 'wb'); print(flush=True); input()"],
-        cwd=volume.storage,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
+def test_unmounting_waits_for_files_that_are_about_to_close(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = (volume.storage / "file").open("wb")
+    unmount = loop.unmount
+
+    def closing(folder: Path, flags: int = 0) -> None:
+        try:
+            unmount(folder, flags)
+        finally:
+            file.close()
+
+    monkeypatch.setattr(loop, "unmount", closing)
     volume.cut_power()
-    child.kill()
     volume.remount()
-    child.communicate()
+    assert file.closed
 
 
 def test_volumes_that_cannot_be_made_are_refused() -> None:

@@ -1,14 +1,12 @@
-"""Buckets for the tests: of moto's server, in this process."""
+"""Buckets for the tests, and servers that have them."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import boto3.session
 from moto.server import ThreadedMotoServer
@@ -23,19 +21,35 @@ _session = boto3.session.Session()
 _numbers = itertools.count()
 
 
-@contextmanager
-def moto_server() -> Iterator[Place]:
-    """Serve S3; yields a bucket there."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        place = Place("store", f"http://{host}:{port}", "us-east-1", "key", "secret")
-        make_bucket(place)
-        yield place
-    finally:
-        server.stop()
+class Backend(Protocol):
+    """A server with a bucket.  It can be stopped, and started again at the same port over the same data."""
+
+    place: Place
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Moto:
+    """moto's server, in this process; its data are of the process."""
+
+    def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._port = 0
+        self.start()
+        self.place = Place(
+            f"store-{self._port}", f"http://127.0.0.1:{self._port}", "us-east-1", "key", "secret"
+        )
+        make_bucket(self.place)
+
+    def start(self) -> None:
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
+        self._server.start()
+        _, self._port = self._server.get_host_and_port()
+
+    def stop(self) -> None:
+        self._server.stop()
 
 
 def make_bucket(place: Place) -> None:

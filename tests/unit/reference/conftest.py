@@ -103,8 +103,17 @@ def repo() -> str:
 @pytest.fixture(scope="session")
 def place() -> Iterator[Place]:
     """A bucket of a moto server, the same for all tests."""
-    with buckets.moto_server() as served:
-        yield served
+    server = buckets.Moto()
+    yield server.place
+    server.stop()
+
+
+@pytest.fixture
+def backend() -> Iterator[buckets.Backend]:
+    """A server that the test may stop and start."""
+    server = buckets.Moto()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

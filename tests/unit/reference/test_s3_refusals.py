@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from reference_impl.drivers.base import DriverError, NotFound, Unavailable
 from reference_impl.drivers.s3.driver import S3Driver
-from reference_impl.drivers.s3.place import Place
+from reference_impl.drivers.s3.place import PART_MIN_BYTES, Place
 from reference_impl.registry import layout, names, store
 from reference_impl.registry.store import Registry
 
-from .buckets import OWNER, Shop, client, fresh_prefix, make_bucket
+from .buckets import OWNER, Backend, Shop, client, fresh_prefix
 from .images import sha, store_image
 from .test_s3 import REPO, pulled
 
@@ -71,7 +70,7 @@ def test_a_server_that_is_not_there_says_nothing_about_a_path(
     place: Place, number: int, tmp_path: Path, unused_endpoint: str
 ) -> None:
     driver = Shop(place, str(tmp_path), 1000).driver(endpoint=unused_endpoint, attempts=1)
-    with pytest.raises(Unavailable, match="bucket store: Could not connect"):
+    with pytest.raises(Unavailable, match=f"bucket {place.bucket}: Could not connect"):
         ANYTHING[number](driver)
 
 
@@ -97,26 +96,20 @@ def test_answers_and_what_they_mean(shop: Shop, code: str, status: int, kind: ty
     with pytest.raises(DriverError) as caught:
         driver.read("a")
     assert type(caught.value) is kind
-    assert kind is NotFound or "bucket store" in str(caught.value)
+    assert kind is NotFound or f"bucket {shop.place.bucket}" in str(caught.value)
 
 
-def test_a_server_that_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_comes_back(backend: Backend, tmp_path: Path) -> None:
     """Nothing is lost, and the same driver goes on."""
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    place = Place("comeback", f"http://{host}:{port}", "us-east-1", "key", "secret", attempts=1)
-    make_bucket(place)
-    shop = Shop(place, str(tmp_path), 1000)
-    registry = Registry(shop.driver())
+    shop = Shop(backend.place, str(tmp_path), PART_MIN_BYTES)
+    registry = Registry(shop.driver(attempts=1))
     session = registry.sessions.create(REPO)
     upload = registry.sessions.resume(REPO, session)
     upload.write(shop.bytes(2.5))
     upload.keep()
     upload = registry.sessions.resume(REPO, session)
     upload.write(shop.bytes(0.2, 1))
-    server.stop()
+    backend.stop()
     with pytest.raises(Unavailable):
         upload.write(shop.bytes(2, 2))
     with pytest.raises(Unavailable):
@@ -124,18 +117,14 @@ def test_a_server_that_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for call in (lambda: registry.sessions.size(REPO, session), lambda: registry.tags.resolve(REPO, "t")):
         with pytest.raises(Unavailable):
             call()
-    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)  # the same memory behind it
-    server.start()
-    try:
-        whole = shop.bytes(2.5) + shop.bytes(0.2, 1) + shop.bytes(2, 2)
-        size_bytes = registry.sessions.size(REPO, session)
-        assert len(shop.bytes(2.7)) <= size_bytes < len(whole)
-        upload = registry.sessions.resume(REPO, session)
-        upload.write(whole[size_bytes:])
-        upload.commit(names.digest(sha(whole)))
-        assert pulled(registry, whole) == whole
-    finally:
-        server.stop()
+    backend.start()
+    whole = shop.bytes(2.5) + shop.bytes(0.2, 1) + shop.bytes(2, 2)
+    size_bytes = registry.sessions.size(REPO, session)
+    assert len(shop.bytes(2.7)) <= size_bytes < len(whole)
+    upload = registry.sessions.resume(REPO, session)
+    upload.write(whole[size_bytes:])
+    upload.commit(names.digest(sha(whole)))
+    assert pulled(registry, whole) == whole
 
 
 # -- owners --------------------------------------------------------------------------------

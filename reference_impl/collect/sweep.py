@@ -158,6 +158,8 @@ def restore(driver: Driver, collection: str, digest: Digest) -> bool:
             if _size_bytes(driver, path) != driver.stat(trashed).size_bytes:
                 driver.link(trashed, path)
                 restored = True
+            else:
+                driver.settle(path)  # whoever put it there may have been killed before it could last
         except NotFound:
             return False
     purge(driver, collection, digest)

@@ -89,8 +89,9 @@ class Driver(Protocol):
         """Make an empty file, not yet durable; makes parent folders."""
 
     def settle(self, path: str) -> None:
-        """Make a file durable that was written in ways that are not, and the names in its folder: others
-        there may be made durable by their own content.  Raises NotFound."""
+        """Make a file durable, and all names in its folder; of a folder, the names in it and those that are
+        gone.  For what was not written durably, or by someone who may not have come to that.  Raises
+        NotFound."""
 
     def append(self, path: str) -> Appender:
         """Become the only writer of an existing file.  Raises NotFound, Busy."""

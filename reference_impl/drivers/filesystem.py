@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -59,7 +60,7 @@ class FilesystemDriver:
     def stat(self, path: str) -> Stat:
         with _translated(path):
             found = os.stat(self._full(path))
-        is_dir = (found.st_mode & 0o170000) == 0o040000
+        is_dir = stat.S_ISDIR(found.st_mode)
         return Stat(0 if is_dir else found.st_size, found.st_mtime_ns, is_dir)
 
     def list(self, path: str) -> list[str]:
@@ -115,6 +116,9 @@ class FilesystemDriver:
             fd = os.open(full, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 found = os.fstat(fd)
+                if stat.S_ISDIR(found.st_mode):
+                    self._folders.settle(full)
+                    return
                 if self._settled.has(full, found):
                     return
                 self._posix.sync(fd)
@@ -131,7 +135,7 @@ class FilesystemDriver:
                 flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
                 if not same_file(fd, full):  # published or removed while we came
                     raise NotFound(path)
-                return FileAppender(fd, self._posix)
+                return FileAppender(fd, self._posix, self._settled)
             except BaseException:
                 os.close(fd)
                 raise
@@ -153,6 +157,10 @@ class FilesystemDriver:
         with _translated(source):
             self._rename(self._full(source), full)
         self._folders.settle(os.path.dirname(full))
+        with contextlib.suppress(FileNotFoundError):
+            found = os.stat(full)
+            if self._settled.has_content(found):
+                self._settled.add(full, found)
 
     def link(self, source: str, target: str) -> None:
         self._link(source, target)
@@ -310,10 +318,11 @@ class FileReader:
 class FileAppender:
     """See ``base.Appender``.  The length of the file is the truth about what it holds."""
 
-    def __init__(self, fd: int, posix: Posix) -> None:
+    def __init__(self, fd: int, posix: Posix, settled: Settled) -> None:
         self._fd = fd
         self._open = True
         self._posix = posix
+        self._settled = settled
         self.size_bytes = os.fstat(fd).st_size
 
     def write(self, data: bytes) -> None:
@@ -331,6 +340,7 @@ class FileAppender:
 
     def sync(self) -> None:
         self._posix.sync(self._fd)
+        self._settled.add_content(os.fstat(self._fd))
 
     def close(self) -> None:
         if self._open:

@@ -84,8 +84,7 @@ class MemoryDriver:
             self._files.setdefault(path, _File(bytearray(), time.time_ns()))
 
     def settle(self, path: str) -> None:
-        with self._guard:
-            self._file(path)
+        self.stat(path)
 
     def append(self, path: str) -> MemoryAppender:
         with self._guard:

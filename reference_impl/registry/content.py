@@ -81,8 +81,8 @@ class Content:
         canonical = actual[CANONICAL]
         repositories.ensure(self._driver, repository)
         with locks.publishing(self._driver, [canonical]):
-            self._driver.touch(source)  # an upload may have been idle for long: lease it now
             self._driver.move(source, layout.blob_data(canonical))
+            self._driver.touch(layout.blob_data(canonical))  # it may have been idle for long: lease it now
             self.link(repository, canonical, {canonical, claimed})
         return Blob(claimed, canonical, size_bytes)
 

@@ -37,6 +37,14 @@ class Accepted:
     subject: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """What a manifest refers to, and the link that makes it visible in the repository."""
+
+    canonical: Digest
+    link: str
+
+
 class Manifests:
     def __init__(self, driver: Driver, content: Content, tags: Tags) -> None:
         self._driver = driver
@@ -137,7 +145,7 @@ class Manifests:
         with locks.changing(self._driver, repository):
             wanted = self._resolve_references(repository, document)
             # From the check to the durable link nobody may condemn what we refer to.
-            shards = {canonical, *(target for target in wanted.values() if target)}
+            shards = {canonical, *(found.canonical for found in wanted.values() if found)}
             with locks.publishing(self._driver, shards):
                 self._check_references(wanted)
                 repositories.ensure(self._driver, repository)
@@ -158,34 +166,46 @@ class Manifests:
                 self._content.lease(canonical)
                 return
         self._driver.write(path, body)
-        self._content.lease(
-            canonical
-        )  # a new file's time is the kernel's, too coarse to tell it from an old one
+        # Explicitly: the time that a new file gets is too coarse to tell it from one before.
+        self._content.lease(canonical)
 
-    def _resolve_references(self, repository: str, document: documents.Document) -> dict[str, Digest | None]:
-        wanted: dict[str, Digest | None] = {}
-        for text in document.blobs:
-            wanted[text] = self._resolve_text(repository, text, child=False)
-        for text in document.children:
-            wanted[text] = self._resolve_text(repository, text, child=True)
-        return wanted
+    def _resolve_references(
+        self, repository: str, document: documents.Document
+    ) -> dict[str, _Reference | None]:
+        wanted = {text: self._find_reference(repository, text, child=False) for text in document.blobs}
+        return wanted | {
+            text: self._find_reference(repository, text, child=True) for text in document.children
+        }
 
-    def _resolve_text(self, repository: str, text: str, *, child: bool) -> Digest | None:
+    def _find_reference(self, repository: str, text: str, *, child: bool) -> _Reference | None:
         try:
             digest = names.digest(text)
         except Refusal:  # an algorithm unknown to us: we cannot have it
             return None
-        target = self.resolve(repository, digest) if child else None
-        return target or self._content.resolve(repository, digest)
+        if child and (canonical := self.resolve(repository, digest)) is not None:
+            return _Reference(canonical, layout.revision_link(repository, digest))
+        canonical = self._content.resolve(repository, digest)
+        return None if canonical is None else _Reference(canonical, layout.layer_link(repository, digest))
 
-    def _check_references(self, wanted: dict[str, Digest | None]) -> None:
+    def _check_references(self, wanted: dict[str, _Reference | None]) -> None:
         missing = [
             Refusal("MANIFEST_BLOB_UNKNOWN", {"digest": text})
-            for text, target in wanted.items()
-            if target is None or self._content.lease(target) is None
+            for text, found in wanted.items()
+            if found is None or not self._is_kept(found)
         ]
         if missing:
             raise SeveralRefusals(missing)
+
+    def _is_kept(self, found: _Reference) -> bool:
+        """Lease what is referred to, and make it durable: whoever pushed it may not have come to that yet."""
+        if self._content.lease(found.canonical) is None:
+            return False
+        try:
+            self._driver.settle(layout.blob_data(found.canonical))
+            self._driver.settle(found.link)
+        except NotFound:
+            return False
+        return True
 
     def _note_media_type(self, repository: str, canonical: Digest, document: documents.Document) -> None:
         path = layout.media_type(repository, canonical)
@@ -208,6 +228,7 @@ class Manifests:
             # Tags first: a kill in between leaves a manifest without a tag, never the reverse.
             for tag in self._tags.pointing_to(repository, canonical):
                 self._tags.remove(repository, tag)
+            self._tags.settle(repository)
             self.forget(repository, canonical)
 
     def forget(self, repository: str, canonical: Digest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..drivers.base import Driver
-from . import locks, repositories
+from . import layout, locks, repositories
 from .content import Blob, Content
 from .digests import Digest
 
@@ -25,7 +25,7 @@ class Mounts:
             size_bytes = self._content.lease(canonical)
             if size_bytes is None:
                 return None
-            if self._content.resolve(repository, digest) != canonical:
-                repositories.ensure(self._driver, repository)
-                self._content.link(repository, canonical, {canonical, digest})
+            repositories.ensure(self._driver, repository)
+            self._driver.settle(layout.blob_data(canonical))
+            self._content.link(repository, canonical, {canonical, digest})
         return Blob(digest, canonical, size_bytes)

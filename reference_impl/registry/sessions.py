@@ -235,7 +235,7 @@ class Upload:
     def undo(self) -> None:
         """Forget what this writer wrote and let go: a refused request leaves no trace."""
         try:
-            self._appender.truncate(self.start)
+            self._cut_back()
         finally:
             self._release()
 
@@ -251,13 +251,19 @@ class Upload:
             except NotFound:
                 raise _unknown(self.session) from None
             except Refusal:
-                self._appender.truncate(self.start)
+                self._cut_back()
                 raise
             if self.session:
                 self._forget()
             return blob
         finally:
             self._release()
+
+    def _cut_back(self) -> None:
+        if self._appender.size_bytes != self.start:
+            self._appender.truncate(self.start)
+            if self.session:  # or a power cut could bring back what was refused
+                self._appender.sync()
 
     def _release(self) -> None:
         self._appender.close()

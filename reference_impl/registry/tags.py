@@ -68,6 +68,11 @@ class Tags:
         with contextlib.suppress(NotFound):
             self._driver.delete(layout.tag_folder(repository, tag))
 
+    def settle(self, repository: str) -> None:
+        """Make sure that removed tags stay removed, also those of someone who was killed in the middle."""
+        with contextlib.suppress(NotFound):
+            self._driver.settle(layout.tags(repository))
+
     def _there(self, path: str) -> bool:
         try:
             self._driver.stat(path)

@@ -1,0 +1,83 @@
+"""The power is cut after every step that the reference takes, and what it has not synced may be lost.
+
+What holds after a kill (see test_crash_points.py) holds after that, too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reference_impl.drivers.filesystem import FilesystemDriver
+from reference_impl.drivers.posix import Posix
+from reference_impl.registry import layout
+from reference_impl.registry.store import Registry
+
+from .crash.after import complaints
+from .crash.client import Client
+from .crash.facts import Facts
+from .crash.mortal import Died, Mortal
+from .crash.power import Recorder, remains
+from .crash.scenes import SCENES, Scene
+
+
+def _open(root: Path, posix: Posix | None = None) -> Registry:
+    full = f"{root}/{layout.ROOT}"
+    return Registry(FilesystemDriver(full, scratch=layout.SCRATCH, fsync=False, posix=posix))
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_power_cut_at_every_step(
+    scene: Scene, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    root, facts = tmp_path / "root", Facts()
+    root.mkdir()
+    scene.prepare(Client(_open(root), facts))
+    recorder = Recorder(root)
+    history = [(0, facts.copy())]
+    facts.noted = lambda: history.append((len(recorder.log), facts.copy()))
+    scene.run(Client(_open(root, recorder), facts))
+    seen, states = set(), 0
+    for end in range(len(recorder.log) + 1):
+        known = max(number for number, (position, _) in enumerate(history) if position <= end)
+        for what, tree in remains(recorder, end):
+            signature = (known, tree.signature())
+            if signature in seen:
+                continue
+            seen.add(signature)
+            states += 1
+            tree.put(tmp_path / "after")
+            wrong = complaints(_open(tmp_path / "after"), history[known][1].copy(), scene, power=True)
+            assert wrong == [], f"cut after {recorder.taken_until(end)}; left is what was synced and {what}"
+            shutil.rmtree(tmp_path / "after")
+    record_property("points", len(recorder.steps))
+    record_property("states", states)
+    assert states > 1
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_power_cut_after_a_kill(scene: Scene, tmp_path: Path) -> None:
+    """What a killed process has done and not synced is not taken for durable by the next one."""
+    facts = Facts()
+    (tmp_path / "whole").mkdir()
+    scene.prepare(Client(_open(tmp_path / "whole"), facts))
+    whole = Mortal()
+    scene.run(Client(_open(tmp_path / "whole", whole), facts))
+    for point in whole.points():
+        root, facts = tmp_path / str(point), Facts()
+        root.mkdir()
+        scene.prepare(Client(_open(root), facts))
+        recorder = Recorder(root, point)
+        with pytest.raises(Died):
+            scene.run(Client(_open(root, recorder), facts))
+        recorder.revive()
+        scene.run(Client(_open(root, recorder), facts))
+        _, tree = next(remains(recorder, len(recorder.log)))
+        shutil.rmtree(root)
+        tree.put(root)
+        wrong = complaints(_open(root), facts, scene, power=True)
+        assert wrong == [], f"killed at {point}, then done again: {recorder.taken_until(len(recorder.log))}"
+        shutil.rmtree(root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 import traceback
@@ -17,6 +18,10 @@ ROOT = "reference_impl"
 ACCESS = f"{ROOT}.access"
 
 _VALUE_MAX_CHARS = 500
+_PLAIN_WORD = re.compile(r"[\w.,:;/{}()@+%~*-]+", re.ASCII)
+
+# ASCII only: what a terminal or a log shipper makes of other characters is not ours to know.
+_encode = json.JSONEncoder(default=str).encode
 
 
 def configure(level: str, form: str) -> None:
@@ -38,10 +43,12 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_fields(record),
         }
+        for name, value in told.items():
+            if isinstance(value, str) and len(value) > _VALUE_MAX_CHARS:
+                told[name] = _short(value)
         if lines := _traceback(record):
             told["traceback"] = "\n".join(lines)
-        # ASCII only: what a terminal or a log shipper makes of other characters is not ours to know.
-        return json.dumps({name: _short(value, name) for name, value in told.items()}, default=str)
+        return _encode(told)
 
 
 class HumanFormatter(logging.Formatter):
@@ -49,7 +56,7 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         parts = [_time(record), record.levelname.lower(), _plain(_short(record.getMessage()))]
-        parts += [f"{name}={_word(_short(value))}" for name, value in _fields(record).items()]
+        parts += [f"{name}={_word(value)}" for name, value in _fields(record).items()]
         return "\n    ".join([" ".join(parts), *(_plain(line) for line in _traceback(record))])
 
 
@@ -70,10 +77,8 @@ def _traceback(record: logging.LogRecord) -> list[str]:
     return "".join(traceback.format_exception(record.exc_info[1])).splitlines()
 
 
-def _short(value: Any, name: str = "") -> Any:
-    if isinstance(value, str) and len(value) > _VALUE_MAX_CHARS and name != "traceback":
-        return f"{value[:_VALUE_MAX_CHARS]}…"
-    return value
+def _short(text: str) -> str:
+    return text if len(text) <= _VALUE_MAX_CHARS else f"{text[:_VALUE_MAX_CHARS]}…"
 
 
 def _plain(text: str) -> str:
@@ -87,7 +92,5 @@ def _escape(char: str) -> str:
 
 def _word(value: Any) -> str:
     """A value, in quotes unless it is one plain word."""
-    text = str(value)
-    if text and all(char.isprintable() and char not in " =\"'\\" for char in text):
-        return text
-    return _plain(json.dumps(text, ensure_ascii=False))
+    text = _short(str(value))
+    return text if _PLAIN_WORD.fullmatch(text) else _plain(json.dumps(text, ensure_ascii=False))

@@ -150,7 +150,7 @@ class Log(Section):
         default="info", description="the least to be logged"
     )
     format: Literal["human", "json"] = Field(default="human", description="how lines on standard error look")
-    access: bool = Field(default=False, description="log a line for each request")
+    access: bool = Field(default=False, description="log a line for each request, whatever the level")
 
 
 class Metrics(Section):

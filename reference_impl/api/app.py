@@ -17,7 +17,7 @@ from .errors import refused
 from .health import Health
 from .limits import Limits
 from .manifests import Manifests
-from .observe import Observed, Watcher
+from .observe import Observed, Watcher, log_access
 from .referrers import Referrers
 from .resource import Context, Handler, Resource
 from .tags import Tags
@@ -90,7 +90,7 @@ def build(
     routes = [route(path, handlers, admits=True) for path, handlers in uploading]
     routes += [route(path, handlers) for path, handlers in table]
     router = Router(routes, redirect_slashes=False, default=_unknown)
-    return Observed(router, watchers) if watchers else router
+    return Observed(router, watchers, identify=log_access in watchers) if watchers else router
 
 
 def _reading(handler: Handler) -> dict[str, Handler]:

@@ -65,11 +65,15 @@ Watcher = Callable[[Exchange], None]
 
 
 class Observed:
-    """An app whose requests are shown to watchers once they are over, each with its id in the answer."""
+    """An app whose requests are shown to watchers once they are over.
 
-    def __init__(self, app: ASGIApp, watchers: Sequence[Watcher]) -> None:
+    With ``identify`` each answer has the request's id, for whoever wants to find it in a log.
+    """
+
+    def __init__(self, app: ASGIApp, watchers: Sequence[Watcher], *, identify: bool) -> None:
         self._app = app
         self._watchers = watchers
+        self._identify = identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +81,6 @@ class Observed:
             return
         exchange = Exchange(scope)
         began = time.perf_counter()
-        identity = (b"x-request-id", request_id(scope).encode("ascii"))
 
         async def watched_receive() -> Message:
             message = await receive()
@@ -87,8 +90,10 @@ class Observed:
         async def watched_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = [pair for pair in message["headers"] if pair[0] != identity[0]]
-                message = {**message, "headers": [*headers, identity]}
+                if self._identify:
+                    identity = (b"x-request-id", request_id(scope).encode("ascii"))
+                    headers = [pair for pair in message["headers"] if pair[0] != identity[0]]
+                    message = {**message, "headers": [*headers, identity]}
             else:
                 exchange.sent_bytes += len(message.get("body", b""))
             await send(message)
@@ -106,8 +111,14 @@ def log_access(exchange: Exchange) -> None:
     scope = exchange.scope
     agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
     client = scope.get("client")
-    _log.info(
+    record = _log.makeRecord(  # as `Logger.info` does, but for the line of the code that it is from
+        _log.name,
+        logging.INFO,
+        "",
+        0,
         "request",
+        (),
+        None,
         extra={
             "fields": {
                 "method": scope["method"],
@@ -125,3 +136,4 @@ def log_access(exchange: Exchange) -> None:
             }
         },
     )
+    _log.handle(record)

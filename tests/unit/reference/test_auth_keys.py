@@ -60,7 +60,8 @@ def rsa_jwk(key: Any = RSA, **more: Any) -> dict[str, Any]:
 def test_jwks(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "jwks.json"
     secret = {"kty": "oct", "kid": "secret", "k": "c2VjcmV0", "alg": "HS256"}
-    other_use = ec_jwk(ec_key(), kid="encrypting", use="enc")
+    encrypting = ec_key()
+    other_use = ec_jwk(encrypting, kid="encrypting", use="enc")
     path.write_bytes(
         jwks(ec_jwk(kid="first", use="sig", alg="ES256"), rsa_jwk(kid="second"), secret, other_use)
     )
@@ -69,7 +70,7 @@ def test_jwks(tmp_path: Path, clock: Clock) -> None:
     assert status(client, token(RSA, "second", None, "RS256")) == 200
     assert status(client, token(EC, "second")) == 401
     assert status(client, by_hand({"alg": "HS256", "kid": "secret"}, b"secret", CLAIMS)) == 401
-    assert status(client, token(EC, "encrypting")) == 401
+    assert status(client, token(encrypting, "encrypting")) == 401
     replace(path, jwks(ec_jwk()))  # without a kid the thumbprint is its name
     assert status(client, token(EC, thumbprint(EC.public_key()))) == 200
     assert status(client, token(EC, "first")) == 401

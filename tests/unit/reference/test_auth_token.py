@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -215,22 +214,20 @@ def test_a_key_is_made_once_and_for_its_owner_only(opened: Open, tmp_path: Path)
     assert [one.name for one in tmp_path.iterdir() if "signing" in one.name] == ["signing.pem"]
 
 
-def test_two_that_make_a_key_at_once_use_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2, timeout=20)
+def test_who_makes_a_key_too_late_takes_that_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "key.pem"
+    firsts = private_pem(ec_key())
     generate = ec.generate_private_key
 
-    def together(curve: Any) -> Any:
-        both.wait()
+    def while_another_is_faster(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
+        path.write_bytes(firsts)
         return generate(curve)
 
-    monkeypatch.setattr(ec, "generate_private_key", together)
-    path = tmp_path / "key.pem"
-    threads = [threading.Thread(target=keys.ensure_signing_key, args=(str(path),)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert keys.load_signer(str(path)).algorithm == "ES256"
+    monkeypatch.setattr(ec, "generate_private_key", while_another_is_faster)
+    keys.ensure_signing_key(str(path))
+    assert path.read_bytes() == firsts
     assert [one.name for one in tmp_path.iterdir()] == ["key.pem"]
 
 

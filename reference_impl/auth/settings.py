@@ -72,7 +72,9 @@ class AuthSettings:
         metadata=_about("public keys of the tokens: a JWKS file, a PEM file or a folder of PEM files"),
     )
     clock_skew_s: float = field(default=60.0, metadata=_about("how far clocks of others may be off"))
-    anonymous_pull: bool = field(default=False, metadata=_about("let everyone pull"))
+    anonymous_pull: bool = field(
+        default=False, metadata=_about("let everyone pull (Docker Engine can only with bearer)")
+    )
     rules: tuple[Rule, ...] = field(
         default=(),
         metadata=_about(

@@ -57,8 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = cli.main(
             None if arguments is None else [*arguments], prog_name=PROGRAM, standalone_mode=False
         )
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except click.Abort:

@@ -183,7 +183,7 @@ def test_lines() -> None:
     _, level, *rest = HumanFormatter().format(odd).split(" ")
     assert level == "warning"
     assert " ".join(rest) == (
-        'über\\n\\u001b plain=a/b:c quoted="say \\"a=b\\"" number=3 empty="" long=' + "x" * 500 + "…"
+        'über\\n\\u001b plain=a/b:c quoted="say \\"a=b\\"" number=3 empty="" long="' + "x" * 500 + '…"'
     )
     told = json.loads(JsonFormatter().format(odd))
     assert told.pop("time")[-1] == "Z"

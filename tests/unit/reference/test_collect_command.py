@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_quiet_has_no_line_for_each_blob(store: Store, tmp_path: Path) -> None:
 def test_a_dry_run_changes_nothing_and_says_what_would_go(store: Store, delete_untagged: bool) -> None:
     registry = store.registry
     registry.sessions.create(REPO)
-    policy = {"delete_untagged": delete_untagged, "session_age_s": -1000.0}
+    policy: dict[str, Any] = {"delete_untagged": delete_untagged, "session_age_s": -1000.0}
     before = dict(files(registry.driver))
     said = lines_of(registry, dry_run=True, **policy)
     assert dict(files(registry.driver)) == before

@@ -22,14 +22,13 @@ def paths(root: Path) -> list[str]:
     """Everything to ask for that has a trace on disk, whole or not: blobs, manifests, tags, uploads."""
     repositories = path_of(root, layout.REPOSITORIES)
     found = {"/v2/_catalog"}
-    for folder in repositories.rglob("_*"):
-        name = f"/v2/{folder.parent.relative_to(repositories)}"
-        found.add(f"{name}/tags/list")
-        for kind, pattern, route in _TRACES:
-            if folder.name == kind:
-                for trace in folder.glob(pattern):
-                    what = ":".join(trace.parts[-2:]) if "/*/*" in f"/{pattern}" else trace.name
-                    found.add(f"{name}/{route}/{what}")
+    for kind, pattern, route in _TRACES:
+        for folder in repositories.rglob(kind):
+            name = f"/v2/{folder.parent.relative_to(repositories)}"
+            found.add(f"{name}/tags/list")
+            for trace in folder.glob(pattern):
+                what = ":".join(trace.parts[-2:]) if pattern.endswith("*/*") else trace.name
+                found.add(f"{name}/{route}/{what}")
     return sorted(found)
 
 

@@ -176,5 +176,5 @@ def test_an_old_upload_of_distribution_expires(ours: Reference, theirs: Distribu
     assert collect_by_reference(ours.root).returncode == 0
     location = f"/v2/{REPOSITORY}/blobs/uploads/{session}"
     assert ours.client.get(location).status_code == 204
-    assert collect_by_reference(ours.root, "--session-age", "0").returncode == 0
+    assert collect_by_reference(ours.root, "--session-age", "0.001").returncode == 0
     assert ours.client.get(location).status_code == 404

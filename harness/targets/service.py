@@ -17,7 +17,7 @@ LAST_WORDS_BYTES = 600
 
 @dataclass(frozen=True, slots=True)
 class ServiceCommand:
-    """``health``: a path that answers HTTP, with any status, once the service is ready."""
+    """``health``: a path that answers with a status below 400 once the service is ready."""
 
     command: tuple[str, ...]
     health: str = "/"
@@ -45,7 +45,7 @@ class Service:
                 f"{self._name}: the service {argv[0]!r} cannot be started: {error.strerror}"
             ) from None
         limit = time.monotonic() + self._service.limit_s
-        while status_of(LOOPBACK, self._port, self._service.health) is None:
+        while (status_of(LOOPBACK, self._port, self._service.health) or 500) >= 400:
             code = self._process.wait(POLL_S)
             if code is None and time.monotonic() < limit:
                 continue

@@ -185,9 +185,13 @@ def test_rules_tell_processes_apart(bench: Bench) -> None:
 @pytest.mark.parametrize("path", ["b", "B", "[b]", "*/../b", "x"])
 def test_a_rename_matches_by_either_name(bench: Bench, path: str) -> None:
     armed = bench.gate.arm(Rule("kill", "rename", path))
-    bench.end(bench.start(RENAMES))
-    assert armed.hit.is_set() == (path in ("b", "B", "[b]"))
-    assert bench.names() == ("A b" if armed.hit.is_set() else "A B C D E")
+    said = bench.end(bench.start(RENAMES))
+    if path in ("b", "B", "[b]"):
+        assert struck(armed) == "rename B"
+        assert (said, bench.names()) == ("", "A b")
+    else:
+        assert (said, bench.names()) == ("all", "A B C D E")
+        assert not armed.hit.is_set()
 
 
 def test_where_two_rules_meet_the_second_waits_for_its_next_call(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.faults.syscall import Rule
+from harness.faults.syscall import Gate, Rule
 
 from .conftest import Bench
 
@@ -108,6 +108,15 @@ os.chdir('{bench.outside}/way'); os.mkdir('h')
         *("mkdir a/d", "unlink a/g", "mkdir e", "rmdir e", "sync a", "mkdir a/i", "rmdir a/i"),
         "mkdir h",
     ]
+
+
+def test_a_folder_behind_a_link_is_seen_under_both_names(bench: Bench) -> None:
+    link = bench.outside / "link"
+    link.symlink_to(bench.folder)
+    bench.gate.close()
+    bench.gate = Gate(link)
+    bench.run(f"os.mkdir('{link}/a'); os.mkdir('{bench.folder}/b'); os.mkdir('c'); os.mkdir('{link}not')")
+    assert bench.seen() == ["mkdir a", "mkdir b", "mkdir c"]
 
 
 def test_threads_and_children_are_in_one_order(bench: Bench) -> None:

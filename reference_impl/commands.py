@@ -179,6 +179,13 @@ def serve() -> int:
 @click.option("--progress/--no-progress", default=None, help="Show on standard error how far it is.")
 @click.option("--pause-at", metavar="STEP[:N]", multiple=True, help="Stand still there until a line comes.")
 @click.option("--control-fd", metavar="FD", type=int, default=0, help="Where that line comes from.")
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Let another collector end first.",
+)
 def collect(
     dry_run: bool,
     form: str | None,
@@ -186,6 +193,7 @@ def collect(
     progress: bool | None,
     pause_at: tuple[str, ...],
     control_fd: int,
+    wait: float,
 ) -> int:
     from .collect.command import Output, collect_from_command_line, pause
 
@@ -198,7 +206,7 @@ def collect(
         raise click.UsageError(f"--pause-at: {error}") from None
     policy = collection_policy(chosen.settings, grace_s=0.0, dry_run=dry_run)
     output = Output(form or "lines", quiet, progress, pauses, control_fd)
-    return collect_from_command_line(shared_driver(chosen, "collect"), policy, output)
+    return collect_from_command_line(shared_driver(chosen, "collect"), policy, output, wait_s=wait)
 
 
 @cli.command(help="Read a whole store, and say what is wrong with it; also while a server runs.")

@@ -20,6 +20,7 @@ from .run import Collection, Policy, Summary
 EXIT_OK, EXIT_FAILED, EXIT_UNREADABLE, EXIT_BUSY = 0, 1, 2, 3
 
 PAUSE_LIMIT_S = 3600.0
+BUSY_POLL_S = 0.02
 
 
 class OutputGone(Exception):
@@ -64,20 +65,28 @@ class Output:
     control_fd: int = 0
 
 
-def collect_from_command_line(driver: Driver, policy: Policy, output: Output | None = None) -> int:
-    """Run one collection; returns the exit code."""
+def collect_from_command_line(
+    driver: Driver, policy: Policy, output: Output | None = None, *, wait_s: float = 0.0
+) -> int:
+    """Run one collection; returns the exit code.  ``wait_s``: how long another collector may be at work."""
     output = output or Output()
     progress = Progress(sys.stderr) if _shows_progress(output) else None
     emit = _emit(output, progress)
+    batch_max = 1 if output.pauses else sweep.BATCH_MAX
+    limit_s = time.monotonic() + wait_s
     try:
-        collection = Collection(
-            Registry(driver), policy, emit, batch_max=1 if output.pauses else sweep.BATCH_MAX
-        )
         if _is_unused(driver):
             emit(Event("counted", 1))
             summary = Summary()
         else:
-            summary = collection.run()
+            while True:
+                try:
+                    summary = Collection(Registry(driver), policy, emit, batch_max=batch_max).run()
+                    break
+                except Busy:
+                    if time.monotonic() >= limit_s:
+                        raise
+                    time.sleep(BUSY_POLL_S)
         if progress is not None:
             progress.end_phase()
         _tell(summary, policy, output)

@@ -1,4 +1,4 @@
-"""An S3 server in memory (moto's), with one bucket: ``PORT BUCKET``. Needs ``pip install moto[s3,server]``."""
+"""An S3 server in memory (moto's), with one bucket: ``PORT BUCKET``. Needs ``moto[s3,server]``."""
 
 from __future__ import annotations
 

@@ -282,3 +282,24 @@ def test_progress_has_a_line_for_each_phase() -> None:
         "unlinking: ",
     ):
         assert phase in shown
+
+
+def test_one_waits_for_the_other(store: Store, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    first = subprocess.Popen(
+        _command(root, "--pause-at", "counted"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+    )
+    assert first.stdin is not None
+    assert first.stdout is not None
+    assert any(text.startswith("paused at counted") for text in first.stdout)
+    assert _run(root, "--wait", "0.1").returncode == 3
+    second = subprocess.Popen(_command(root, "--wait", "30"), stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    first.communicate("\n", timeout=60)
+    told, _ = second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert told.splitlines()[-1].startswith("0 blobs")
+    assert first.returncode == 0

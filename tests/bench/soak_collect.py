@@ -32,6 +32,8 @@ PROJECT = Path(__file__).parents[2]
 _START_LIMIT_S = 60.0
 _RUN_LIMIT_S = 600.0
 _JOIN_LIMIT_S = 300.0
+_COUNT_LIMIT_S = 300.0
+"""How long a soak may take that is bounded by counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,11 @@ class Server:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+        watchdog = threading.Timer(_START_LIMIT_S, self._process.kill)
+        watchdog.start()
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
+        watchdog.cancel()
         if not line.startswith("listening on "):
             raise SystemExit(f"the registry does not start: {line}")
         self.url = line.split()[-1]
@@ -196,8 +201,12 @@ class Soak:
     def _is_over(self) -> bool:
         if self.collector.failures:
             return True
+        took_s = time.monotonic() - self._begun_s
         if self.plan.minutes is not None:
-            return time.monotonic() - self._begun_s > self.plan.minutes * 60
+            return took_s > self.plan.minutes * 60
+        if took_s > _COUNT_LIMIT_S:
+            self.collector.failures.append(f"only {self.counts()} after {_COUNT_LIMIT_S:.0f} s")
+            return True
         ran = self.collector.counts["collections"] + self.collector.counts["kills of the collector"]
         return ran >= self.plan.collections and self.ledger.counts["manifests"] >= self.plan.manifests
 

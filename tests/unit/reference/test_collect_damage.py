@@ -209,6 +209,16 @@ def test_every_digest_in_a_manifest_counts(registry: Registry, what: str) -> Non
     assert not is_stored(registry, b"garbage")
 
 
+@pytest.mark.parametrize("odd", [[], {}, 1, None])
+def test_a_media_type_that_is_none_stops_nothing(registry: Registry, odd: object) -> None:
+    """Manifests of unknown types may say anything in any field."""
+    store_blob(registry, REPO, b"layer")
+    fields = {"mediaType": "a/b", "x": {"digest": sha(b"layer"), "mediaType": odd}}
+    store_manifest(registry, REPO, "t", json.dumps(fields).encode())
+    assert collected(registry).problems == []
+    assert is_stored(registry, b"layer")
+
+
 def test_content_counts_also_without_a_link_in_the_repository(registry: Registry) -> None:
     body = store_image(registry, REPO, "t", b"layer")
     registry.content.delete(REPO, digest_of(b"layer"))
@@ -274,6 +284,7 @@ def test_what_is_not_ours_to_judge_is_left_alone(registry: Registry) -> None:
     encoded = "ab" * 64
     strange = [
         f"blobs/sha512/ab/{encoded}/data",
+        f"blobs/blake3/ab/{'ab' * 32}/data",
         f"blobs/sha256/ab/{'AB' * 32}/data",
         f"blobs/sha256/ab/{'cd' * 32}/data",
         "blobs/sha256/ab/short/data",

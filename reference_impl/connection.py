@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from .api.errors import refused
-from .api.faults import RETRY_AFTER_S
 from .api.state import ABORT, UNREAD
 from .registry.errors import Refusal
 
@@ -264,5 +263,4 @@ async def _head_too_large(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _overloaded(scope: Scope, receive: Receive, send: Send) -> None:
-    headers = {"Connection": "close", "Retry-After": str(RETRY_AFTER_S)}
-    await refused([Refusal("OVERLOADED")], headers)(scope, receive, send)
+    await refused([Refusal("OVERLOADED")], {"Connection": "close"})(scope, receive, send)

@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from ..registry.errors import Refusal
 
+RETRY_AFTER_S = 5
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
@@ -69,12 +71,15 @@ def refused(refusals: Iterable[Refusal], headers: Mapping[str, str] | None = Non
     every = list(refusals)
     errors = [_error(refusal.reason, refusal.detail) for refusal in every]
     status = KINDS[every[0].reason].status
-    # Whatever else comes on the connection would be the rest of the body.
-    closing = {"Connection": "close"} if status == 408 else {}
+    given = dict(headers or {})
+    if status == 408:  # whatever else comes on the connection would be the rest of the body
+        given["Connection"] = "close"
+    if status in (429, 503):
+        given["Retry-After"] = str(RETRY_AFTER_S)
     return Response(
         json.dumps({"errors": errors}, separators=(",", ":")),
         status,
-        headers=dict(headers or {}) | closing,
+        headers=given,
         media_type="application/json",
     )
 

@@ -13,7 +13,6 @@ from ..registry.errors import Refusal
 from .errors import refused
 from .state import STORAGE_FAULT, request_id, state
 
-RETRY_AFTER_S = 5
 STORAGE_FAULTS = {"unavailable": "STORAGE_UNAVAILABLE", "full": "STORAGE_FULL", "error": "UNKNOWN"}
 """Kinds of faults of the storage, and as what a client hears of them."""
 
@@ -37,10 +36,8 @@ def note(scope: Scope, error: Exception) -> str | None:
 
 def answer(scope: Scope, error: Exception) -> Response:
     fault = note(scope, error)
-    headers = {"X-Request-Id": request_id(scope)}
-    if fault == "unavailable":
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    return refused([Refusal(STORAGE_FAULTS.get(fault or "", "UNKNOWN"))], headers)
+    reason = STORAGE_FAULTS.get(fault or "", "UNKNOWN")
+    return refused([Refusal(reason)], {"X-Request-Id": request_id(scope)})
 
 
 def _fault(error: Exception) -> str | None:

@@ -224,6 +224,7 @@ def test_open_uploads(tmp_path: Path) -> None:
         first, _ = begun(server), begun(server)
         refused = server.client.post("/v2/a/blobs/uploads/")
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (429, "TOOMANYREQUESTS")
+        assert int(refused.headers["retry-after"]) > 0
         assert server.client.delete(first).status_code == 204
         assert server.client.post("/v2/a/blobs/uploads/").status_code == 202
 

@@ -105,7 +105,7 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 def test_idle_connections_do_not_hold_it_up(tmp_path: Path) -> None:
     server = Server("--root", str(tmp_path), "--stop-grace", "1000")
-    with socket.create_connection(("127.0.0.1", server.port)) as silent:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as silent:
         assert server.client.get("/v2/").status_code == 200
         stopping(server, signal.SIGTERM)
         assert silent.recv(1) == b""

@@ -24,7 +24,8 @@ def check(history: History) -> Report:
     Claims: the body of a GET under a digest hashes to it; a manifest by tag is one that was put, byte for
     byte; ``Docker-Content-Digest`` names the body (another algorithm is legal); ``Content-Length`` of HEAD
     and GET is the size; a range is that slice; a body is as long as its framing said. Misses: content types,
-    absent headers (P12), and bodies that the record holds no digest of. Cost: one pass; a range costs a hash
+    absent headers (P12), bodies that the record holds no digest of, and what was damaged on the disk by the
+    plan. Cost: one pass; a range costs a hash
     of its bytes.
     """
     facts = facts_of(history)
@@ -67,6 +68,8 @@ def _judge(facts: Facts, seen: Seen) -> list[Finding]:
     if digest is None:
         return _by_tag(facts, seen)
     obj = Obj("blob" if kind == "blob" else "manifest", seen.repo, digest)
+    if facts.damaged(obj, exchange.invoked_ns, exchange.completed_ns):
+        return []
     name = (facts.blobs if kind == "blob" else facts.manifests).get(digest)
     size = _size(facts, obj, name)
     row = "row 19" if kind == "blob" else "row 12"

@@ -13,6 +13,10 @@ from harness.history import FOREVER_NS, Control, History
 DOWN = frozenset({"power", "kill", "killed", "stop", "stopped", "start"})
 OWN_FAULTS = frozenset({"cut", "hold", "power", "kill", "pause", "continue", "restart", "stop"})
 """Faults that have a span of their own, or touch nothing but the exchange that they cut."""
+DAMAGE = frozenset({"disk.flip", "disk.cut"})
+"""Faults that no healing step ends, but a push of the right bytes."""
+STRIKES = frozenset({"enospc", "eio", "emfile"})
+"""Faults of system calls, which end with the operation that they strike."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -100,10 +104,40 @@ def faults(history: History) -> tuple[Span, ...]:
         if fault in OWN_FAULTS:
             continue
         end = next((at for at in heals if at >= control.at_ns), FOREVER_NS)
+        if fault in DAMAGE:
+            end = FOREVER_NS
+        elif fault in STRIKES:
+            end = next((c.at_ns for c in history.what("op.end") if c.op == control.op), end)
         # A fault is reported when it was delivered; it may have been felt since its operation began.
         begun = (c.at_ns for c in history.what("op.start") if c.op == control.op)
         found.append(Span(fault, control.op, min((control.at_ns, *begun)), end))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is stored under ``digest`` was damaged, or a tag's link; by ``op``."""
+
+    op: str
+    at_ns: int
+    digest: str
+    repo: str = ""
+    tag: str = ""
+
+
+def damages(history: History) -> tuple[Damage, ...]:
+    """In order."""
+    return tuple(
+        Damage(
+            control.op,
+            control.at_ns,
+            str(control.data.get("digest", "")),
+            str(control.data.get("repo", "")),
+            str(control.data.get("tag", "")),
+        )
+        for control in history.what("fault.delivered")
+        if control.data.get("fault") in DAMAGE
+    )
 
 
 def collects(history: History) -> tuple[Collect, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from harness.history import FOREVER_NS, Exchange, History
-from harness.model.circumstances import Collect, Span
+from harness.model.circumstances import Collect, Damage, Span
 from harness.plan.content import Symbols
 
 ObjKind = Literal["blob", "manifest"]
@@ -140,6 +140,7 @@ class Facts:
     holds: tuple[Span, ...] = ()
     faults: tuple[Span, ...] = ()
     collects: tuple[Collect, ...] = ()
+    damages: tuple[Damage, ...] = ()
     timelines: dict[Obj, Timeline] = field(default_factory=dict)
     tag_ops: dict[tuple[str, str], list[TagOp]] = field(default_factory=dict)
     refused_tags: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
@@ -219,6 +220,33 @@ class Facts:
 
     def outages_in(self, start_ns: int, end_ns: int) -> list[Span]:
         return [span for span in self.outages if span.overlaps(start_ns, end_ns)]
+
+    def damaged(self, obj: Obj, start_ns: int, end_ns: int) -> bool:
+        """Whether what is stored of an object was damaged, and not pushed again before, at any time between.
+
+        A push that began after the damage and was acknowledged, to any repository, has to have healed it.
+        """
+        if not self.damages:
+            return False
+        content = self.content(obj.kind, obj.digest)
+        for damage in self.damages:
+            if damage.digest and damage.at_ns <= end_ns and self._same_content(damage.digest, content):
+                healed = min(
+                    (
+                        write.end_ns
+                        for timeline in self.timelines.values()
+                        if self.content(timeline.obj.kind, timeline.obj.digest) == content
+                        for write in timeline.writes
+                        if write.certain and write.via != "mount" and write.start_ns > damage.at_ns
+                    ),
+                    default=FOREVER_NS,
+                )
+                if start_ns < healed:
+                    return True
+        return False
+
+    def _same_content(self, digest: str, content: str) -> bool:
+        return content in (digest, self.content("blob", digest), self.content("manifest", digest))
 
     def collects_in(self, start_ns: int, end_ns: int) -> list[Collect]:
         return [run for run in self.collects if run.overlaps(start_ns, end_ns)]

@@ -93,6 +93,8 @@ def _undisturbed(facts: Facts, timeline: Timeline | None, seen: Fact, end: int) 
         return False
     if not facts.history.promises.durable and facts.outages_in(seen.start_ns, end):
         return False
+    if facts.damaged(timeline.obj, seen.end_ns, end):
+        return False
     return not any(
         run.untagged and may_remove(facts, timeline.obj, run, seen, end)
         for run in facts.collects_in(seen.start_ns, end)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.history import FOREVER_NS
 from harness.model.circumstances import Collect, Span
 from harness.model.facts import ANY, Fact, Facts, Seen, TagOp
 from harness.model.presence import losses
@@ -77,11 +78,24 @@ def verdicts(facts: Facts) -> dict[tuple[str, str], Verdict]:
                     *ops,
                     *(TagOp("wild", None, o.start_ns, o.end_ns, True, -1, o.op) for o in facts.outages),
                 ]
+            ops = [*ops, *_damaged(facts, key[0], ops)]
             made[key] = check_register(ops)
         facts.memo["verdicts"] = made
     found = facts.memo["verdicts"]
     assert isinstance(found, dict)
     return found
+
+
+def _damaged(facts: Facts, repo: str, ops: list[TagOp]) -> Iterator[TagOp]:
+    """A tag whose link was damaged, or a manifest that it may point at, may answer anything until it is put
+    again."""
+    for damage in facts.damages:
+        if damage.digest and damage.digest not in facts.manifests:
+            continue
+        if damage.tag and damage.repo != repo:
+            continue
+        puts = (op.end_ns for op in ops if op.kind == "write" and op.start_ns > damage.at_ns)
+        yield TagOp("wild", None, damage.at_ns, min(puts, default=FOREVER_NS), True, -1, damage.op)
 
 
 def tag_troubles(facts: Facts) -> list[TagTrouble]:

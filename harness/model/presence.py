@@ -77,6 +77,8 @@ def possible_removal(facts: Facts, timeline: Timeline, since: Fact, until_ns: in
         return True
     if not facts.history.promises.durable and facts.outages_in(since.start_ns, until_ns):
         return True
+    if facts.damaged(timeline.obj, since.end_ns, until_ns):
+        return True
     return any(
         may_remove(facts, timeline.obj, run, since, until_ns)
         for run in facts.collects_in(since.start_ns, until_ns)
@@ -114,6 +116,7 @@ def absences(facts: Facts, timeline: Timeline) -> list[Fact]:
             if begun <= a.end_ns
             and not facts.collects_in(0, a.end_ns)
             and not facts.outages_in(0, a.end_ns)
+            and not facts.damaged(timeline.obj, a.start_ns, a.end_ns)
             and any(f.before(a) for f in timeline.evidence())
         ]
     return found

@@ -68,6 +68,7 @@ def _read(history: History) -> Facts:
         holds=circumstances.holds(history),
         faults=circumstances.faults(history),
         collects=circumstances.collects(history),
+        damages=circumstances.damages(history),
     )
     _names(facts)
     homes: dict[str, str] = {}

@@ -210,9 +210,17 @@ def _meanwhile(facts: Facts, state: State, start_ns: int, end_ns: int) -> State:
     if facts.outages_in(start_ns, end_ns) and not (promises.sessions_survive_restart and promises.durable):
         life: Life = "closed" if state.life == "closed" else "perhaps"
         state = replace(state, life=life, low=0, sound=state.sound)
+    elif state.life == "open" and state.low == 0 and _cut_off(facts, start_ns, end_ns):
+        state = replace(state, life="perhaps")
     if facts.collects_in(start_ns, end_ns) and state.life == "open":
         state = replace(state, life="perhaps")
     return state
+
+
+def _cut_off(facts: Facts, start_ns: int, end_ns: int) -> bool:
+    """Whether the power was cut. A session that was acknowledged no byte yet may be lost then: a client loses
+    nothing by beginning again."""
+    return any(span.kind == "power" for span in facts.outages_in(start_ns, end_ns))
 
 
 def _answered(seen: Seen) -> Answered:
@@ -234,6 +242,8 @@ def _move(facts: Facts, state: State, seen: Seen, answered: Answered) -> State:
         promises = facts.history.promises
         killed = bool(facts.outages_in(seen.start_ns, seen.exchange.completed_ns))
         survives = promises.sessions_survive_restart and promises.durable
+        if state.low == 0 and _cut_off(facts, seen.start_ns, seen.exchange.completed_ns):
+            survives = False
         kept = promises.resume and (seen.exchange.cut is not None or (killed and survives))
         life = "open" if kept else "perhaps"
     if move.life == "closed":

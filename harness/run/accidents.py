@@ -111,7 +111,7 @@ class Accidents:
         if op.do not in ("disk.flip", "disk.cut"):
             return {}
         if "tag" in op.args:
-            return {"repo": self._names.repo(op["repo"]), "tag": op["tag"]}
+            return {"repo": op["repo"], "tag": op["tag"]}
         return {"digest": self._digest(op)}
 
     def _digest(self, op: Operation) -> str:

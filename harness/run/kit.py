@@ -14,15 +14,18 @@ from harness.faults import limits, storage, syscall, volume
 from harness.faults.syscall import Gate
 from harness.faults.volume import Volume
 from harness.targets.command import CommandTarget
+from harness.targets.description import Description
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """``controls``: what it opens. ``available``: ``None`` where this machine has it, else why not."""
+    """``controls``: what it opens. ``available``: ``None`` where this machine has it, else why not.
+    ``storage``: whether it is about the storage folder."""
 
     use: str
     controls: frozenset[str]
     available: Callable[[], str | None]
+    storage: bool = True
 
 
 TIERS: Mapping[str, Tier] = {
@@ -36,7 +39,7 @@ TIERS: Mapping[str, Tier] = {
         frozenset({"disk", "power"}),
         volume.available,
     ),
-    "limits": Tier("few open files, little memory", frozenset({"limit"}), limits.available),
+    "limits": Tier("few open files, little memory", frozenset({"limit"}), limits.available, False),
     "damage": Tier("bits that rot, files that are cut short", frozenset({"files"}), lambda: None),
 }
 """The tiers that need something beside the target, for targets that the harness starts itself."""
@@ -53,11 +56,15 @@ class Kit:
     target: CommandTarget | None = None
 
     @classmethod
-    def choose(cls, wanted: frozenset[str]) -> Kit:
+    def choose(cls, wanted: frozenset[str], description: Description) -> Kit:
+        """What of it can be had here, for a target."""
         kit = cls(wanted & TIERS.keys())
+        elsewhere = description.service is not None
         for name in sorted(kit.wanted):
             if (why := TIERS[name].available()) is not None:
                 kit.missing[name] = why
+            elif elsewhere and TIERS[name].storage:
+                kit.missing[name] = "what it stores is with its service, not in its storage folder"
         if kit.has("storage"):
             kit.volume = Volume()
         return kit

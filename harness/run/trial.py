@@ -16,7 +16,7 @@ from harness.plan.plan import Plan
 from harness.run.executor import Executor
 from harness.run.kit import Kit
 from harness.run.options import OptionError, Options, promised
-from harness.targets import UrlTarget, load_target
+from harness.targets import UrlTarget, find_description, load_target
 from harness.targets.base import Target, TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.probe import probe
@@ -108,7 +108,9 @@ def _wedged(history: History) -> bool:
 def open_trial(options: Options) -> Trial:
     """Open the target, find out what it can do. Raises `TargetError` (or `OptionError`), one line each."""
     options.check()
-    kit = Kit.choose(options.tiers if options.target is None else frozenset())
+    kit = Kit()
+    if options.target is None:
+        kit = Kit.choose(options.tiers, find_description(options.target_file or "reference"))
     target = _target(options, kit)
     try:
         target.open()

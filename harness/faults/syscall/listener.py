@@ -23,7 +23,11 @@ _SYNC_WAKE_UP = 1
 
 NEW_LISTENER, WAIT_KILLABLE = 1 << 3, 1 << 5
 """Flags of seccomp(2). With the second (since Linux 5.19) a call that the supervisor has seen is not
-restarted by signals that the program handles, of which Go sends itself many."""
+restarted by signals that the program handles, of which Go sends itself many.
+
+Without it, and in kernels whose ``should_sleep_killable`` does not know answered notifications (mended in
+2025), a signal between call and answer may win over the answer unseen. Such a call counts twice.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,12 @@ def _identity(folder: str) -> str:
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.link(temporary, path)
         os.unlink(temporary)
+        # A folder that forgot its name in a power cut would be a stranger to its own bucket.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     with open(path, encoding="ascii") as file:
         return file.read().strip()
 

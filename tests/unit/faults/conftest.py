@@ -38,6 +38,7 @@ class Bench:
         self.outside = root / "outside"
         self.outside.mkdir()
         self.powered: list[str] = []
+        self.killable = killable
         self.gate = Gate(self.folder, power=self._cut, killable=killable)
         self._files: dict[int, Path] = {}
         self._processes: list[Process] = []

@@ -160,5 +160,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 """
     )
     assert held.gave_up
-    assert bench.gate.count == 401
+    # Without the flag a signal may win over an answer that was accepted (see `WAIT_KILLABLE`).
+    spare = 0 if bench.killable else 10
+    assert 401 <= bench.gate.count <= 401 + spare
     assert (bench.folder / "f").stat().st_size == 400

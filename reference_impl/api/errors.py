@@ -39,7 +39,8 @@ KINDS: dict[str, ErrorKind] = {
     "NAME_INVALID": ErrorKind(400, "NAME_INVALID", "invalid repository name"),
     "NAME_UNKNOWN": ErrorKind(404, "NAME_UNKNOWN", "repository unknown to the registry"),
     "SIZE_INVALID": ErrorKind(400, "SIZE_INVALID", "the content is not as long as the request said"),
-    "UNAUTHORIZED": ErrorKind(401, "UNAUTHORIZED", "authentication required"),
+    # Not in Distribution's very words: without a detail Docker Engine then tries again for most of a minute.
+    "UNAUTHORIZED": ErrorKind(401, "UNAUTHORIZED", "authentication is required"),
     "DENIED": ErrorKind(403, "DENIED", "access to the resource is denied"),
     "UNSUPPORTED": ErrorKind(405, "UNSUPPORTED", "the operation is unsupported"),
     "TOOMANYREQUESTS": ErrorKind(429, "TOOMANYREQUESTS", "too many requests"),

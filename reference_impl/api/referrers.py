@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +14,14 @@ from ..registry.documents import OCI_INDEX
 from .paging import next_link, page_size
 from .resource import Context
 
-_ENVELOPE_BYTES = 256
+_ENVELOPE = f'{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[%s]}}'
+
+
+class _Entry(NamedTuple):
+    """A descriptor as JSON."""
+
+    digest: str
+    text: str
 
 
 class Referrers:
@@ -26,31 +34,32 @@ class Referrers:
         subject = names.digest(request.path_params["digest"])
         artifact_type = request.query_params.get("artifactType") or None
         limit = page_size(request, self._context.limits.page_size)
-        of = self._referrers.of
-        found = await self._context.run(of, repository, subject, artifact_type)
         last = request.query_params.get("last", "")
-        page, has_more = self._page([one for one in found if one["digest"] > last], limit)
+        page, has_more = await self._context.run(
+            lambda: self._page(self._referrers.of(repository, subject, artifact_type, last), limit)
+        )
         headers = {}
         if artifact_type is not None:
             headers["OCI-Filters-Applied"] = "artifactType"
         if has_more and page:
-            query = {"last": page[-1]["digest"]}
+            query = {"last": page[-1].digest}
             if "n" in request.query_params:
                 query["n"] = str(limit)
             if artifact_type is not None:
                 query["artifactType"] = artifact_type
             headers |= next_link(f"/v2/{repository}/referrers/{subject}", query)
-        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page}
-        body = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
+        body = _ENVELOPE % ",".join(entry.text for entry in page)
         return Response(body, headers=headers, media_type=OCI_INDEX)
 
-    def _page(self, descriptors: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    def _page(self, descriptors: Iterable[dict[str, Any]], limit: int) -> tuple[list[_Entry], bool]:
         """Return the first descriptors that fit one manifest, and whether some are left."""
-        page: list[dict[str, Any]] = []
-        left_bytes = self._context.limits.referrers_max_bytes - _ENVELOPE_BYTES
+        page: list[_Entry] = []
+        left_bytes = self._context.limits.referrers_max_bytes - len(_ENVELOPE)
         for descriptor in descriptors:
-            left_bytes -= len(json.dumps(descriptor, ensure_ascii=False).encode()) + 1
+            # ASCII: annotations may have escapes in them that no other encoding can write.
+            entry = _Entry(descriptor["digest"], json.dumps(descriptor, separators=(",", ":")))
+            left_bytes -= len(entry.text) + 1
             if len(page) == limit or (page and left_bytes < 0):
                 return page, True
-            page.append(descriptor)
+            page.append(entry)
         return page, False

@@ -120,7 +120,8 @@ def references(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
         elif isinstance(value, dict):
             text = value.get("digest")
             if isinstance(text, str) and names.is_digest_syntax(text):
-                yield text, in_manifests or value.get("mediaType") in MANIFEST_TYPES
+                media_type = value.get("mediaType")
+                yield text, in_manifests or (isinstance(media_type, str) and media_type in MANIFEST_TYPES)
             left += [
                 (below, key == "manifests")
                 for key, below in reversed(value.items())

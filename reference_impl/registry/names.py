@@ -10,6 +10,8 @@ from .errors import Refusal
 
 REPOSITORY_MAX_CHARS = 255
 TAG_MAX_CHARS = 128
+DIGEST_MAX_CHARS = 512
+"""Of algorithms unknown to us; the grammar has no end, but digests are sent back in headers."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -45,7 +47,7 @@ def tag(text: str) -> str:
 
 def is_digest_syntax(text: str) -> bool:
     """Whether this is a digest by the grammar, of an algorithm known to us or not."""
-    if not _DIGEST.fullmatch(text):
+    if len(text) > DIGEST_MAX_CHARS or not _DIGEST.fullmatch(text):
         return False
     algorithm, _, encoded = text.partition(":")
     length = ENCODED_CHARS.get(algorithm)

@@ -1,13 +1,15 @@
 """Referrers: which manifests of a repository are attached to a subject.
 
 The list is worked out from the manifests that are there, so it is exact also after a crash.  Only
-what a manifest says is remembered, under its digest; never whether it exists.
+what a manifest says is remembered, under its digest; never whether it exists.  It may say much: neither
+what is remembered nor what is on its way to a client grows with all that anyone attaches.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,10 @@ from .digests import Digest
 from .errors import Refusal
 from .manifests import Manifests
 
-_REMEMBERED_MAX = 20000
+REMEMBERED_BYTES = 16 << 20
+_ENTRY_BYTES = 600
+_TEXT_BYTES = 150
+"""What objects cost in memory, beside their characters; about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,11 @@ class Attachment:
     media_type: str
     size_bytes: int
     annotations: dict[str, str]
+
+    @property
+    def cost_bytes(self) -> int:
+        texts = [self.subject, self.artifact_type or "", *self.annotations, *self.annotations.values()]
+        return sum(_TEXT_BYTES + len(text) for text in texts)
 
     def descriptor(self, digest: Digest) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -47,17 +57,24 @@ class Referrers:
         self._manifests = manifests
         self._guard = threading.Lock()
         self._remembered: OrderedDict[tuple[str, Digest], Attachment | None] = OrderedDict()
+        self._remembered_bytes = 0
 
-    def of(self, repository: str, subject: Digest, artifact_type: str | None = None) -> list[dict[str, Any]]:
-        """Return the descriptors of all attached manifests, by digest (rows 72 to 82)."""
-        found = []
-        for canonical, digest in self._manifests.every(repository).items():
+    def of(
+        self, repository: str, subject: Digest, artifact_type: str | None = None, after: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the descriptors of the attached manifests whose digest comes ``after``, by digest (rows 72
+        to 82)."""
+        names = {
+            str(digest): (canonical, digest)
+            for canonical, digest in self._manifests.every(repository).items()
+        }
+        for name in sorted(one for one in names if one > after):
+            canonical, digest = names[name]
             attachment = self._attachment(repository, digest, canonical)
             if attachment is None or attachment.subject != str(subject):
                 continue
             if artifact_type is None or attachment.artifact_type == artifact_type:
-                found.append(attachment.descriptor(digest))
-        return sorted(found, key=lambda descriptor: str(descriptor["digest"]))
+                yield attachment.descriptor(digest)
 
     def _attachment(self, repository: str, digest: Digest, canonical: Digest) -> Attachment | None:
         key = (repository, canonical)
@@ -70,10 +87,17 @@ class Referrers:
             return None
         attachment = _read(manifest.body, manifest.media_type)
         with self._guard:
+            if key not in self._remembered:
+                self._remembered_bytes += _cost_bytes(attachment)
             self._remembered[key] = attachment
-            while len(self._remembered) > _REMEMBERED_MAX:
-                self._remembered.popitem(last=False)
+            while self._remembered_bytes > REMEMBERED_BYTES:
+                _, oldest = self._remembered.popitem(last=False)
+                self._remembered_bytes -= _cost_bytes(oldest)
         return attachment
+
+
+def _cost_bytes(attachment: Attachment | None) -> int:
+    return _ENTRY_BYTES + (attachment.cost_bytes if attachment is not None else 0)
 
 
 def _read(body: bytes, media_type: str) -> Attachment | None:

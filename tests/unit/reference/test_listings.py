@@ -5,13 +5,32 @@ from __future__ import annotations
 import json
 import re
 import socket
+import tracemalloc
 from typing import Any
 
 import httpx
 import pytest
 
+from reference_impl.drivers.memory import MemoryDriver
+from reference_impl.registry import referrers
+from reference_impl.registry.digests import Digest
+from reference_impl.registry.manifests import Manifest
+from reference_impl.registry.names import digest
+from reference_impl.registry.store import Registry
+
 from .conftest import Server
-from .images import INDEX, descriptor, error_codes, image, index, push_blob, push_image, put_manifest, sha
+from .images import (
+    INDEX,
+    descriptor,
+    error_codes,
+    image,
+    index,
+    push_blob,
+    push_image,
+    put_manifest,
+    sha,
+    store_manifest,
+)
 
 TAGS = ["0.1.2", "0.1.20", "A", "Z", "_", "a", "x", "x-y", "x.y", "x0", "x_y"]
 
@@ -117,6 +136,57 @@ def test_referrers_in_pages(client: httpx.Client, repo: str) -> None:
     path = f"/v2/{repo}/referrers/{sha(b'not yet there')}"
     found = _follow(client, path, "manifests")
     assert [one["digest"] for one in found] == sorted(map(sha, bodies))
+
+
+def test_referrers_that_no_utf8_can_hold(client: httpx.Client, repo: str) -> None:
+    """JSON can say more than text can be: half of a surrogate pair, as an escape."""
+    odd = {"k\ud800": "\udfff"}
+    body = index(subject=descriptor(b"odd"), annotations=odd, artifactType="a/\ud800")
+    assert put_manifest(client, repo, sha(body), body, INDEX).status_code == 201
+    answer = client.get(f"/v2/{repo}/referrers/{sha(b'odd')}")
+    assert answer.status_code == 200
+    (found,) = json.loads(answer.content.decode("ascii"))["manifests"]
+    assert (found["annotations"], found["artifactType"]) == (odd, "a/\ud800")
+
+
+def test_what_is_remembered_of_referrers_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(MemoryDriver())
+    monkeypatch.setattr(referrers, "REMEMBERED_BYTES", 50_000)
+    about: dict[str, Any] = {"subject": descriptor(b"s")}
+    bodies = [index(**about, annotations={"k": f"{n}" * 5000}) for n in range(20)]
+    for body in bodies:
+        store_manifest(registry, "a", sha(body), body)
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            found = [str(one["digest"]) for one in registry.referrers.of("a", digest(sha(b"s")))]
+            assert found == sorted(map(sha, bodies))
+        held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 70_000
+    assert peak_bytes < 120_000
+
+
+def test_referrers_are_read_as_far_as_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(MemoryDriver())
+    for number in range(9):
+        body = index(subject=descriptor(b"s"), annotations={"k": str(number)})
+        store_manifest(registry, "a", sha(body), body)
+    read: list[Digest] = []
+    before = registry.manifests.read
+
+    def watched(repository: str, one: Digest) -> Manifest | None:
+        read.append(one)
+        return before(repository, one)
+
+    monkeypatch.setattr(registry.manifests, "read", watched)
+    every = registry.referrers.of("a", digest(sha(b"s")))
+    first = [next(every)["digest"], next(every)["digest"]]
+    assert len(read) == 2
+    rest = [one["digest"] for one in registry.referrers.of("a", digest(sha(b"s")), after=str(first[1]))]
+    assert len(rest) == 7
+    assert sorted([*first, *rest]) == [*first, *rest]
 
 
 def test_referrers_of_the_unknown(client: httpx.Client, repo: str) -> None:

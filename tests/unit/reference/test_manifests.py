@@ -199,3 +199,12 @@ def test_tag_is_a_register(client: httpx.Client, repo: str) -> None:
     done.set()
     thread.join(10)
     assert set(seen) == {(200, True)}
+
+
+def test_digests_that_fit_no_header(client: httpx.Client, repo: str) -> None:
+    """By the grammar of digests there is no longest one; what names it in an answer has to fit in there."""
+    for chars, status in ((400, 201), (513, 400), (100_000, 400)):
+        subject = {"mediaType": IMAGE, "digest": f"unknown:{'a' * (chars - 8)}", "size": 1}
+        answer = put_manifest(client, repo, "t", index(subject=subject), INDEX)
+        assert answer.status_code == status
+        assert answer.headers.get("oci-subject") == (subject["digest"] if status == 201 else None)

@@ -64,22 +64,24 @@ class Engine:
             *_OPTIONS,
         ]
         command = [*_UNSHARE, "sh", "-ec", f'{_HIDE} exec "$@"', *arguments[:1], *arguments]
-        log = self.folder / "log"
-        with log.open("wb") as file:
+        with (self.folder / "log").open("wb") as file:
             self._child = Child(command, os.environ, self.folder, file.fileno(), file.fileno())
         limit = time.monotonic() + START_LIMIT_S
-        while b"API listen on" not in log.read_bytes():
-            assert self._child.code() is None, log.read_text()[-4000:]
-            assert time.monotonic() < limit, f"dockerd does not answer: {log.read_text()[-4000:]}"
+        while "API listen on" not in self.log():
+            assert self._child.code() is None, self.log()[-4000:]
+            assert time.monotonic() < limit, f"dockerd does not answer: {self.log()[-4000:]}"
             time.sleep(_POLL_S)
         self._space = _space(self._child.pid)
         return self
 
     def docker(self, *args: str, stdin: bytes = b"") -> str:
-        return programs.run("docker", *args, env=self._environment(), stdin=stdin).decode().strip()
+        return programs.run("docker", *args, env=self.environment, stdin=stdin).decode().strip()
 
     def refused(self, *args: str) -> str:
-        return programs.refused("docker", *args, env=self._environment())
+        return programs.refused("docker", *args, env=self.environment)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
 
     def processes(self) -> list[int]:
         """The ids of all processes in the engine's mount namespace; none once it has ended."""
@@ -121,7 +123,9 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs to find the engine."""
         return {
             "DOCKER_HOST": f"unix://{self.folder}/socket",
             "DOCKER_CONFIG": str(self.folder / "client"),

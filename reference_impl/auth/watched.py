@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -80,15 +81,19 @@ class Watched(Generic[T]):
 
 def _stamp(path: str) -> Stamp:
     """Tell one state of a file or folder from another, without reading it."""
-    paths = [path]
+    try:
+        found = [(path, os.stat(path))]
+        if stat.S_ISDIR(found[0][1].st_mode):
+            found += [(entry, one) for entry in sorted(os.listdir(path)) if (one := _stat(f"{path}/{entry}"))]
+    except OSError:
+        return ()
+    return tuple((name, one.st_mtime_ns, one.st_ctime_ns, one.st_size, one.st_ino) for name, one in found)
+
+
+def _stat(path: str) -> os.stat_result | None:
     with contextlib.suppress(OSError):
-        paths += sorted(f"{path}/{entry}" for entry in os.listdir(path))
-    found = []
-    for one in paths:
-        with contextlib.suppress(OSError):
-            stat = os.stat(one)
-            found.append((one, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
-    return tuple(found)
+        return os.stat(path)
+    return None
 
 
 def _settled(stamp: Stamp) -> Stamp | None:

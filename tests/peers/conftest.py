@@ -12,13 +12,24 @@ import pytest
 
 from harness.targets.host import WorkFolder
 
+from .go_programs import go_program
 from .registries import Distribution, Reference
+
+GO_PROGRAMS = {
+    "crane": ("github.com/google/go-containerregistry/cmd/crane", "v0.22.1"),
+    "oras": ("oras.land/oras/cmd/oras", "v1.3.6"),
+}
+"""Peers that are built from Go modules where nobody installed them."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("peer"):
         for program in mark.args:
             if shutil.which(program) is not None:
+                continue
+            if program in GO_PROGRAMS and shutil.which("go") is not None:
+                folder = go_program(*GO_PROGRAMS[program]).parent
+                os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
                 continue
             if os.environ.get("SEATRIAL_PEERS") == "required":
                 pytest.fail(f"{program} is required here and is not installed", pytrace=False)

@@ -266,6 +266,8 @@ class CommandTarget:
             empty(self.storage)
         for folder in self._description.folders:
             (self.storage / folder).mkdir(parents=True, exist_ok=True)
+        if self._disk is not None:
+            self._disk.sync()
 
     def _first_start(self) -> None:
         """Start on a free port; on another one when somebody was quicker."""

@@ -25,6 +25,9 @@ class Disk(Protocol):
         """Never raises; idempotent."""
 
     def wipe(self) -> None: ...
+    def sync(self) -> None:
+        """What is in it now survives a power cut."""
+
     def remount(self) -> None: ...
 
 

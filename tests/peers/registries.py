@@ -1,4 +1,4 @@
-"""Registries that the tests serve: the reference and CNCF Distribution, each over a folder of the test's."""
+"""Servers that the tests start: the reference and CNCF Distribution, each over a folder of the test's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import httpx
 
@@ -25,7 +25,11 @@ _POLL_S = 0.005
 
 
 class Served:
-    """A registry in a process of its own, at the same port each time it is started."""
+    """A server in a process of its own, at the same port each time it is started.  ``probe`` is what it is
+    asked, and what it answers as soon as it serves."""
+
+    probe: tuple[str, Collection[int]] = ("/v2/", (200, 401))
+    environment: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, root: Path, log: Path) -> None:
         self.root = root
@@ -42,9 +46,11 @@ class Served:
         """Serve, and return once it answers."""
         with self.log.open("ab") as log:
             command = self.command(self._port.number)
-            self._child = Child(command, os.environ, PROJECT, log.fileno(), log.fileno())
+            environment = {**os.environ, **self.environment}
+            self._child = Child(command, environment, PROJECT, log.fileno(), log.fileno())
         limit = time.monotonic() + START_LIMIT_S
-        while status_of(LOOPBACK, self._port.number, "/v2/") not in (200, 401):
+        path, statuses = self.probe
+        while status_of(LOOPBACK, self._port.number, path) not in statuses:
             assert self._child.code() is None, self.log.read_text()
             assert time.monotonic() < limit, f"{command[0]} does not answer: {self.log.read_text()}"
             time.sleep(_POLL_S)

@@ -24,7 +24,7 @@ _numbers = itertools.count()
 class Backend(Protocol):
     """A server with a bucket.  It can be stopped, and started again at the same port over the same data."""
 
-    place: Place
+    bucket: Place
 
     def start(self) -> None: ...
 
@@ -38,10 +38,10 @@ class Moto:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._port = 0
         self.start()
-        self.place = Place(
+        self.bucket = Place(
             f"store-{self._port}", f"http://127.0.0.1:{self._port}", "us-east-1", "key", "secret"
         )
-        make_bucket(self.place)
+        make_bucket(self.bucket)
 
     def start(self) -> None:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)

@@ -104,7 +104,7 @@ def repo() -> str:
 def place() -> Iterator[Place]:
     """A bucket of a moto server, the same for all tests."""
     server = buckets.Moto()
-    yield server.place
+    yield server.bucket
     server.stop()
 
 

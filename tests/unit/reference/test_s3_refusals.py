@@ -101,7 +101,7 @@ def test_answers_and_what_they_mean(shop: Shop, code: str, status: int, kind: ty
 
 def test_a_server_that_comes_back(backend: Backend, tmp_path: Path) -> None:
     """Nothing is lost, and the same driver goes on."""
-    shop = Shop(backend.place, str(tmp_path), PART_MIN_BYTES)
+    shop = Shop(backend.bucket, str(tmp_path), PART_MIN_BYTES)
     registry = Registry(shop.driver(attempts=1))
     session = registry.sessions.create(REPO)
     upload = registry.sessions.resume(REPO, session)

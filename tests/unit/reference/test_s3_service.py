@@ -26,7 +26,7 @@ HALF_BYTES = 13 * MIB
 
 @pytest.fixture
 def shop(backend: Backend, tmp_path: Path) -> Shop:
-    return Shop(backend.place, str(tmp_path / "coordination"), PART_MIN_BYTES)
+    return Shop(backend.bucket, str(tmp_path / "coordination"), PART_MIN_BYTES)
 
 
 @pytest.fixture

@@ -103,6 +103,10 @@ _OPTIONS: Mapping[str, dict[str, Any]] = {
     "--kill-cmd": {"metavar": "CMD", "help": "a shell command that kills the registry"},
     "--restart-cmd": {"metavar": "CMD", "help": "a shell command that starts it again"},
     "--gc-cmd": {"metavar": "CMD", "help": "a shell command that runs its collector to the end"},
+    "--toxiproxy": {
+        "metavar": "URL",
+        "help": "a Toxiproxy on this machine (default: toxiproxy-server on PATH)",
+    },
     "--promise": {"multiple": True, "metavar": "NAME=VALUE", "help": "such as collection=online"},
 }
 

@@ -39,16 +39,29 @@ def _columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> list[str]:
 @target_options
 def doctor(**given: Any) -> int:
     """What this machine and the target allow, what will be skipped, and why."""
+    from harness.run.kit import TIERS
     from harness.targets import doctor as ask
     from harness.targets.probe import Probed
 
     options_from(given)
-    groups = [("This machine", ask.machine()), ("Known registries", ask.catalogue())]
+    tiers = []
+    for name, tier in TIERS.items():
+        why = tier.available()
+        tiers.append(ask.Row("tier", name, why is None, tier.use if why is None else f"skipped; {why}"))
+    groups = [
+        ("This machine", ask.machine()),
+        ("Tiers of faults", tiers),
+        ("Known registries", ask.catalogue()),
+    ]
     if given["target"] or given["target_file"]:
         trial = opened(given)
         try:
             probed = Probed(trial.abilities.supports, trial.reasons)
-            groups.append((f"{trial.target.name} at {trial.target.url}", ask.target(trial.target, probed)))
+            rows = ask.target(trial.target, probed)
+            rows += [
+                ask.Row("tier", name, False, f"skipped; {why}") for name, why in trial.kit.missing.items()
+            ]
+            groups.append((f"{trial.target.name} at {trial.target.url}", rows))
         finally:
             trial.close()
     lines = []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.faults import storage
 from harness.faults.limits import Limits
+from harness.faults.network import Weather
 from harness.faults.syscall import Rule
 from harness.faults.volume import Volume
 from harness.plan.content import Symbols
@@ -23,6 +24,7 @@ class Accidents:
     def __init__(self, kit: Kit, target: Target, journal: Journal, names: Symbols) -> None:
         self._kit, self._target, self._journal, self._names = kit, target, journal, names
         self._heals: dict[str, Callable[[], None]] = {}
+        self._weathers: list[tuple[Operation, Weather, int]] = []
         self._lock = threading.Lock()
         self.doers: Mapping[str, Callable[[Operation], None]] = {
             "power": self._power,
@@ -32,6 +34,7 @@ class Accidents:
             "disk.flip": self._flip,
             "disk.cut": self._cut,
             "limit": self._limit,
+            "net": self._net,
         }
 
     def do(self, op: Operation) -> bool:
@@ -41,6 +44,8 @@ class Accidents:
         except TargetError as error:
             self._journal.control("fault.missed", op.id, op.lane, fault=op.do, why=str(error))
             return False
+        if op.do == "net":
+            return True  # whether anybody met it is known at its end
         self._journal.control("fault.delivered", op.id, op.lane, fault=op.do, **self._about(op))
         return True
 
@@ -91,6 +96,39 @@ class Accidents:
         limits = Limits(pid)
         self._heals[f"limit {op['what']}"] = limits.heal
         (limits.files if op["what"] == "files" else limits.memory)(int(op["value"]))
+
+    def _net(self, op: Operation) -> None:
+        network = self._kit.network
+        if network is None:
+            raise TargetError("no Toxiproxy stands on the wire; see `seatrial doctor`")
+        since_ns = self._journal.now_ns()
+        self._heals["net"] = self._calm
+        weather = network.begin(
+            op["toxic"], str(op.get("side", "client")), op.get("value"), str(op.get("stream", "down"))
+        )
+        self._weathers.append((op, weather, since_ns))
+
+    def _calm(self) -> None:
+        """End the weather, and write down which of it was met."""
+        assert self._kit.network is not None
+        weathers, self._weathers = self._weathers, []
+        try:
+            self._kit.network.heal()
+        finally:
+            for op, weather, since_ns in weathers:
+                met = self._failed_since(since_ns) if weather.felt is None else weather.felt
+                if met:
+                    self._journal.control("fault.delivered", op.id, op.lane, fault=op.do)
+                else:
+                    why = f"nobody met {op['toxic']} on the way to the {op.get('side', 'client')}"
+                    self._journal.control("fault.missed", op.id, op.lane, fault=op.do, why=why)
+
+    def _failed_since(self, since_ns: int) -> bool:
+        """Whether a request failed: a connection that is refused leaves no trace at a proxy that is down."""
+        return any(
+            each.completed_ns >= since_ns and (each.error is not None or (each.status or 0) >= 500)
+            for each in self._journal.snapshot()[0]
+        )
 
     def _flip(self, op: Operation) -> None:
         path = self._stored(op)

@@ -64,9 +64,10 @@ def check(trial: Trial, plan: Plan, acts: tuple[Act, ...]) -> None:
 
 
 def spots(trial: Trial, plan: Plan) -> list[Spot]:
-    """The changes that a plan makes, in order, by running it once. Raises `NotEnumerable`."""
+    """The changes that a plan makes, in order, by running it once. Raises `NotEnumerable`, `TargetError`."""
     gate = trial.kit.gate
     assert gate is not None
+    trial.target.restart()  # as it will be for each crash: what a registry remembers, it need not do again
     before = gate.count
     history = trial.run(plan)
     if red := [finding for finding in trial.found(history) if finding.red]:
@@ -84,9 +85,18 @@ def spots(trial: Trial, plan: Plan) -> list[Spot]:
 
 def brief(path: str, prefix: str) -> str:
     """A path below the storage folder, without what is different in each run."""
-    path = path.replace(f"{prefix}/", "").removeprefix("docker/registry/v2/")
-    path = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "‹session›", path)
-    return re.sub(r"/[0-9a-f]{2}/(?=[0-9a-f]{64})", "/", re.sub(r"([0-9a-f]{7})[0-9a-f]{25,}", r"\1…", path))
+    path = path.replace(f"{prefix}/", "").replace(prefix, "‹namespace›").removeprefix("docker/registry/v2/")
+    for pattern, short in _BRIEF:
+        path = re.sub(pattern, short, path)
+    return path
+
+
+_BRIEF = (
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "‹session›"),
+    (r"(?<=/)[0-9a-f]{32}(?=/|$)", "‹temporary›"),
+    (r"/[0-9a-f]{2}/(?=[0-9a-f]{64})", "/"),
+    (r"([0-9a-f]{7})[0-9a-f]{25,}", r"\1…"),
+)
 
 
 def _changes(history: History, op: str, what: str) -> int:

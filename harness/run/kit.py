@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.faults import limits, storage, syscall, volume
+from harness.faults import limits, network, storage, syscall, volume
+from harness.faults.network import Network
 from harness.faults.syscall import Gate
 from harness.faults.volume import Volume
+from harness.targets.base import TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.description import Description
 
@@ -40,6 +42,12 @@ TIERS: Mapping[str, Tier] = {
         volume.available,
     ),
     "limits": Tier("few open files, little memory", frozenset({"limit"}), limits.available, False),
+    "network": Tier(
+        "toxics between clients and registry, and between a registry and its service: a Toxiproxy",
+        frozenset({"net"}),
+        network.available,
+        False,
+    ),
     "damage": Tier("bits that rot, files that are cut short", frozenset({"files"}), lambda: None),
 }
 """The tiers that need something beside the target, for targets that the harness starts itself."""
@@ -53,20 +61,30 @@ class Kit:
     missing: dict[str, str] = field(default_factory=dict)
     gate: Gate | None = None
     volume: Volume | None = None
+    network: Network | None = None
     target: CommandTarget | None = None
 
     @classmethod
-    def choose(cls, wanted: frozenset[str], description: Description) -> Kit:
-        """What of it can be had here, for a target."""
+    def choose(cls, wanted: frozenset[str], description: Description, *, toxiproxy: str | None = None) -> Kit:
+        """What of it can be had here, for a target. ``toxiproxy``: the URL of a server, where one is given: it
+        is asked for by name, so that `TargetError` is raised where it cannot be used."""
         kit = cls(wanted & TIERS.keys())
         elsewhere = description.service is not None
         for name in sorted(kit.wanted):
-            if (why := TIERS[name].available()) is not None:
+            given = toxiproxy is not None and name == "network"
+            if not given and (why := TIERS[name].available()) is not None:
                 kit.missing[name] = why
             elif elsewhere and TIERS[name].storage:
                 kit.missing[name] = "what it stores is with its service, not in its storage folder"
         if kit.has("storage"):
             kit.volume = Volume()
+        if kit.has("network"):
+            try:
+                kit.network = Network(toxiproxy)
+            except TargetError as error:
+                if toxiproxy is not None:
+                    raise
+                kit.missing["network"] = str(error)
         return kit
 
     def has(self, tier: str) -> bool:
@@ -91,4 +109,6 @@ class Kit:
         for name, tier in TIERS.items():
             if self.target is not None and self.has(name):
                 found |= tier.controls
+        if "net" in found and self.target is not None and self.target.description.service is not None:
+            found |= {"net.backend"}
         return found

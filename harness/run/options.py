@@ -31,7 +31,7 @@ PROFILES: Mapping[str, Profile] = {
     "soak": Profile(600.0, 120, 20),
 }
 SPECS = ("1.0", "1.1", "dev")
-TIERS: tuple[str, ...] = ("wire", "process", "hazard", "syscall", "storage", "limits", "damage")
+TIERS: tuple[str, ...] = ("wire", "process", "hazard", "syscall", "storage", "limits", "damage", "network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Options:
     kill_cmd: str | None = None
     restart_cmd: str | None = None
     gc_cmd: str | None = None
+    toxiproxy: str | None = None
     promises: tuple[str, ...] = ()
     tiers: frozenset[str] = field(default_factory=lambda: frozenset(TIERS))
     known: str | None = None

@@ -56,6 +56,11 @@ class Trial:
         """One execution, in a namespace and with bytes of its own."""
         self._freshen(plan)
         self.executions += 1
+        if self.kit.network is not None:
+            # Only plans with weather go through a proxy: it would blur where others cut their connections.
+            self.kit.network.clients = any(
+                op.do == "net" and op.get("side", "client") == "client" for op in plan
+            )
         executor = Executor(
             self.target,
             self.abilities,
@@ -110,7 +115,8 @@ def open_trial(options: Options) -> Trial:
     options.check()
     kit = Kit()
     if options.target is None:
-        kit = Kit.choose(options.tiers, find_description(options.target_file or "reference"))
+        description = find_description(options.target_file or "reference")
+        kit = Kit.choose(options.tiers, description, toxiproxy=options.toxiproxy)
     target = _target(options, kit)
     try:
         target.open()
@@ -141,7 +147,7 @@ def _target(options: Options, kit: Kit) -> Target:
             tls=_tls(options),
         )
     gateway = kit.make_gate if kit.has("syscall") else None
-    return load_target(options.target_file or "reference", disk=kit.volume, gateway=gateway)
+    return load_target(options.target_file or "reference", disk=kit.volume, gateway=gateway, tap=kit.network)
 
 
 def _credentials(options: Options) -> Credentials | None:

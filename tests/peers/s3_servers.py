@@ -17,11 +17,12 @@ _KEY, _SECRET = "trials", "sea trials of S3"
 
 
 class S3Server(Served):
-    """A server with one bucket; see `Backend`."""
+    """A server with one bucket; see `Backend`.  ``lists_uploads``: all of the open ones below a prefix."""
 
     package: str
     version: str
     probe = ("/", (403,))
+    lists_uploads = True
 
     def __init__(self, root: Path, log: Path) -> None:
         super().__init__(root, log)
@@ -49,6 +50,7 @@ class Versitygw(S3Server):
 
 
 class Minio(S3Server):
+    lists_uploads = False
     package, version = "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"
     environment: ClassVar[Mapping[str, str]] = {
         "MINIO_ROOT_USER": _KEY,

@@ -52,6 +52,9 @@ class Context:
             if not work.cancelled():
                 await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
             raise
+        finally:
+            # What failed would keep itself alive by its traceback, with all that its frames hold.
+            del work
 
     async def authorize(self, request: Request, *wanted: Access) -> Account:
         """Return who asks, if all of ``wanted`` is allowed.  Raises Unauthorized, Denied."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,8 @@ from . import names
 from .errors import Refusal
 
 SIZE_MAX_BYTES = 4 << 20
+LARGE_BYTES = 256 << 10
+"""Of larger ones only one is read at a time: a list of empty objects is forty times as large in memory."""
 
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -44,6 +48,7 @@ _FOREIGN_LAYER_PREFIXES = (
     "application/vnd.oci.image.layer.nondistributable.",
     "application/vnd.docker.image.rootfs.foreign.",
 )
+_reading_large = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,15 @@ def parse(body: bytes, content_type: str) -> Document:
 
     ``content_type`` is that of the request, without parameters (row 55).
     """
+    with _reading(body):
+        try:
+            return _parse(body, content_type)
+        except Refusal as refusal:
+            # Its traceback would keep all that was read of the document.
+            raise refusal.with_traceback(None) from None
+
+
+def _parse(body: bytes, content_type: str) -> Document:
     fields = _load(body)
     declared = fields.get("mediaType")
     for text in (declared or None, content_type or None):
@@ -87,6 +101,16 @@ def parse(body: bytes, content_type: str) -> Document:
         children=tuple(_checked_digest(one, "manifests") for one in _list(fields, "manifests")),
         annotations=_annotations(fields),
     )
+
+
+def stored_type(body: bytes) -> str:
+    """Return the type that a stored manifest's JSON tells.  Raises MANIFEST_INVALID."""
+    with _reading(body):
+        return derive_type(_load(body))
+
+
+def _reading(body: bytes) -> contextlib.AbstractContextManager[Any]:
+    return _reading_large if len(body) > LARGE_BYTES else contextlib.nullcontext()
 
 
 def derive_type(fields: dict[str, Any]) -> str:

@@ -115,7 +115,7 @@ class Manifests:
         except (NotFound, UnicodeDecodeError):
             pass
         try:
-            return documents.derive_type(documents.load(body))
+            return documents.stored_type(body)
         except Refusal:
             return documents.OCI_IMAGE
 

@@ -62,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--kill-cmd", metavar="CMD", help="a shell command that kills the registry")
     add("--restart-cmd", metavar="CMD", help="a shell command that starts it again")
     add("--gc-cmd", metavar="CMD", help="a shell command that runs its collector to the end")
+    add("--toxiproxy", metavar="URL", help="a Toxiproxy on this machine (default: toxiproxy-server on PATH)")
     add(
         "--promise",
         action="append",
@@ -101,6 +102,7 @@ def options_of(config: pytest.Config) -> Options:
         kill_cmd=get("--kill-cmd"),
         restart_cmd=get("--restart-cmd"),
         gc_cmd=get("--gc-cmd"),
+        toxiproxy=get("--toxiproxy"),
         promises=tuple(get("--promise")),
         tiers=frozenset(filter(None, get("--tiers").split(","))),
         known=get("--known"),

@@ -66,8 +66,8 @@ class Kit:
 
     @classmethod
     def choose(cls, wanted: frozenset[str], description: Description, *, toxiproxy: str | None = None) -> Kit:
-        """What of it can be had here, for a target. ``toxiproxy``: the URL of a server, where one is given: it
-        is asked for by name, so that `TargetError` is raised where it cannot be used."""
+        """What of it can be had here, for a target. ``toxiproxy``: the URL of a server that was asked for;
+        raises `TargetError` where it cannot be used."""
         kit = cls(wanted & TIERS.keys())
         elsewhere = description.service is not None
         for name in sorted(kit.wanted):

@@ -23,7 +23,7 @@ from harness.targets.host import LOOPBACK, Port, WorkFolder, empty, status_of
 from harness.targets.nursery import Nursery, NurseryError
 from harness.targets.process import POLL_S, Child, Entry, Process, Spawn, end, kill, stopped
 from harness.targets.reaper import kill_group
-from harness.targets.seams import Disk, Gateway, MakeGateway
+from harness.targets.seams import Disk, Gateway, MakeGateway, Tap
 from harness.targets.service import Service
 
 PORT_TRIES = 5
@@ -49,10 +49,12 @@ class CommandTarget:
         *,
         disk: Disk | None = None,
         gateway: MakeGateway | None = None,
+        tap: Tap | None = None,
     ) -> None:
-        """``disk``: holds the storage folder. ``gateway``: registry and collector start through it."""
+        """``disk``: holds the storage folder. ``gateway``: before its calls. ``tap``: on its wires."""
         self._description = description
         self._disk = disk
+        self._tap = tap
         self._make_gateway = gateway
         self._gateway: Gateway | None = None
         self._promises = promises or description.promises
@@ -66,7 +68,6 @@ class CommandTarget:
         self._collector = Collector(description.collector) if description.collector else None
         self._nursery: Nursery | None = None
         self._service: Service | None = None
-        self._service_port: Port | None = None
         self._round = 0
 
     # --- what it is
@@ -83,7 +84,8 @@ class CommandTarget:
     def url(self) -> str:
         if self._port is None:
             raise TargetError(f"{self.name}: not open")
-        return f"http://{LOOPBACK}:{self._port.number}"
+        port = self._port.number
+        return f"http://{LOOPBACK}:{port if self._tap is None else self._tap.client(port)}"
 
     @property
     def promises(self) -> Promises:
@@ -154,9 +156,8 @@ class CommandTarget:
             if self._service is not None:
                 self._service.close()
                 self._service = None
-            if self._service_port is not None:
-                self._service_port.close()
-                self._service_port = None
+            if self._tap is not None:
+                self._tap.close()
             if self._gateway is not None:
                 self._gateway.close()
                 self._gateway = None
@@ -292,11 +293,10 @@ class CommandTarget:
         service = self._description.service
         if service is None:
             return
-        self._service_port = Port()
+        self._service = Service(self.name, service, self._work / "service.log", self._tap)
         argv = [self._fill(each) for each in service.command]
         env = self._environment(service.env)
         self._find_command(argv, env)
-        self._service = Service(self.name, service, self._service_port.number, self._work / "service.log")
         self._service.start(argv, env, self._work, Child)
 
     def _launch(self) -> None:
@@ -376,7 +376,7 @@ class CommandTarget:
             "config": str(self._work / next(iter(self._description.files), "")),
             "python": sys.executable,
             "round": str(self._round),
-            "service_port": "" if self._service_port is None else str(self._service_port.number),
+            "service_port": "" if self._service is None else str(self._service.port),
             "packages": str(Path(harness.__file__).parent.parent),
         }
         return _PLACEHOLDER.sub(lambda found: values[found[1]], text)

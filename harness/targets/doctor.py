@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -44,7 +42,6 @@ def machine() -> list[Row]:
         _root(),
         *(_program(name, option, use, how) for name, option, use, how in _PROGRAMS),
         _docker_engine(),
-        _toxiproxy(),
     ]
 
 
@@ -110,18 +107,6 @@ def _docker_engine() -> Row:
     if version is None:
         return Row("machine", "docker engine", False, "there is a `docker` command, but no engine answers it")
     return Row("machine", "docker engine", True, f"{version}: registries in containers")
-
-
-def _toxiproxy() -> Row:
-    if importlib.util.find_spec("toxiproxy") is None:
-        return Row("machine", "toxiproxy", False, "pip install toxiproxy-python")
-    try:
-        socket.create_connection(("127.0.0.1", 8474), timeout=0.5).close()
-    except OSError:
-        path = shutil.which("toxiproxy-server")
-        how = f"start {path}" if path else "install and start toxiproxy-server"
-        return Row("machine", "toxiproxy", False, f"nothing listens on 127.0.0.1:8474; {how}")
-    return Row("machine", "toxiproxy", True, "127.0.0.1:8474: network faults between client and registry")
 
 
 def _packet_pipe() -> Row:

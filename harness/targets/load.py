@@ -9,7 +9,7 @@ from harness.history import Promises
 from harness.targets.base import TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.description import Description, load_description
-from harness.targets.seams import Disk, MakeGateway
+from harness.targets.seams import Disk, MakeGateway, Tap
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 
@@ -39,8 +39,9 @@ def load_target(
     *,
     disk: Disk | None = None,
     gateway: MakeGateway | None = None,
+    tap: Tap | None = None,
 ) -> CommandTarget:
     """A target from the catalogue or from a file, not opened yet. `promises` replace what the file says;
-    `disk` and `gateway` are as of `CommandTarget`. Raises `TargetError`: one line that says which file, which
-    line and what to do."""
-    return CommandTarget(find_description(name_or_path), promises, disk=disk, gateway=gateway)
+    `disk`, `gateway` and `tap` are as of `CommandTarget`. Raises `TargetError`: one line that says which
+    file, which line and what to do."""
+    return CommandTarget(find_description(name_or_path), promises, disk=disk, gateway=gateway, tap=tap)

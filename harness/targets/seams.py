@@ -1,5 +1,5 @@
-"""What a target that the harness starts can be given: a disk of its own for its storage folder, and a gate
-before its system calls. Faults make them; a target only uses them."""
+"""What a target that the harness starts can be given: a disk of its own for its storage folder, a gate before
+its system calls, and a tap on its wires. Faults make them; a target only uses them."""
 
 from __future__ import annotations
 
@@ -43,3 +43,18 @@ class Gateway(Protocol):
 
 MakeGateway = Callable[[Path], Gateway]
 """Makes the gateway for a storage folder."""
+
+
+class Tap(Protocol):
+    """Stands on the ways to ports of the loopback interface. Every method raises `TargetError`."""
+
+    def client(self, port: int) -> int:
+        """The port at which clients reach what listens on ``port``, for now."""
+        ...
+
+    def backend(self, port: int) -> int:
+        """The port at which a registry reaches its service on ``port``, until `close`."""
+        ...
+
+    def close(self) -> None:
+        """Never raises; idempotent."""

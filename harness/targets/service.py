@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.targets.base import TargetError
-from harness.targets.host import LOOPBACK, status_of
+from harness.targets.host import LOOPBACK, Port, status_of
 from harness.targets.process import POLL_S, Process, Spawn, kill
+from harness.targets.seams import Tap
 
 LAST_WORDS_BYTES = 600
 
@@ -26,12 +27,15 @@ class ServiceCommand:
 
 
 class Service:
-    """One running service. Faults never reach it: it is there before the registry, and until `close`."""
+    """One running service. Faults never reach it: it is there before the registry, and until `close`.
+    ``port``: where it listens, and then where the registry finds it: at a tap, where there is one."""
 
-    def __init__(self, name: str, service: ServiceCommand, port: int, log: Path) -> None:
+    def __init__(self, name: str, service: ServiceCommand, log: Path, tap: Tap | None = None) -> None:
         self._name = name
         self._service = service
-        self._port = port
+        self._claim = Port()
+        self.port = self._claim.number
+        self._tap = tap
         self._log = log
         self._process: Process | None = None
 
@@ -45,7 +49,7 @@ class Service:
                 f"{self._name}: the service {argv[0]!r} cannot be started: {error.strerror}"
             ) from None
         limit = time.monotonic() + self._service.limit_s
-        while (status_of(LOOPBACK, self._port, self._service.health) or 500) >= 400:
+        while (status_of(LOOPBACK, self.port, self._service.health) or 500) >= 400:
             code = self._process.wait(POLL_S)
             if code is None and time.monotonic() < limit:
                 continue
@@ -56,6 +60,8 @@ class Service:
                 else f"does not answer in {self._service.limit_s:g} s"
             )
             raise TargetError(f"{self._name}: the service {argv[0]!r} {why}; it said: {self._last_words()}")
+        if self._tap is not None:
+            self.port = self._tap.backend(self.port)
 
     def close(self) -> None:
         """Never raises; idempotent."""
@@ -63,6 +69,7 @@ class Service:
         if process is not None:
             with suppress(TargetError):
                 kill(process)
+        self._claim.close()
 
     def _last_words(self) -> str:
         with suppress(OSError):

@@ -18,6 +18,7 @@ from .registries import Distribution, Reference
 GO_PROGRAMS = {
     "crane": ("github.com/google/go-containerregistry/cmd/crane", "v0.22.1"),
     "oras": ("oras.land/oras/cmd/oras", "v1.3.6"),
+    "toxiproxy-server": ("github.com/Shopify/toxiproxy/v2/cmd/server", "v2.12.0"),
 }
 """Peers that are built from Go modules where nobody installed them."""
 
@@ -28,7 +29,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if shutil.which(program) is not None:
                 continue
             if program in GO_PROGRAMS and shutil.which("go") is not None:
-                folder = go_program(*GO_PROGRAMS[program]).parent
+                folder = go_program(*GO_PROGRAMS[program], program).parent
                 os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
                 continue
             if os.environ.get("SEATRIAL_PEERS") == "required":

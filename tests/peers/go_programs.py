@@ -18,18 +18,20 @@ BUILD_LIMIT_S = 1200.0
 
 
 @cache
-def go_program(package: str, version: str) -> Path:
-    """Return the program of a package, ``host/path``, at a version of its module."""
+def go_program(package: str, version: str, name: str = "") -> Path:
+    """Return the program of a package, ``host/path``, at a version of its module; ``name`` it so."""
     go = shutil.which("go")
     if go is None:
         pytest.skip(f"Go, to build {package} with, is not installed")
     folder = _cache() / f"{package}@{version}".replace("/", "_")
-    program = folder / package.rpartition("/")[2]
+    built = folder / package.rpartition("/")[2]
+    program = folder / (name or built.name)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # of several workers one builds
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             _build(go, f"{package}@{version}", folder)
+            built.rename(program)
     return program
 
 

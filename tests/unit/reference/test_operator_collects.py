@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from reference_impl.drivers.s3.place import Place
 
 from . import buckets
 from .conftest import PROJECT, Server, eventually
-from .images import push_blob, push_image, sha
+from .images import image, push_blob, push_image, put_manifest, sha
 from .test_operator_metrics import read, value
 
 
@@ -33,20 +34,30 @@ def storage(request: pytest.FixtureRequest, kind: str, folder: Path) -> list[str
     return ["--driver", kind, "--root", str(folder / "store"), "--unsafe-no-fsync"]
 
 
+def reclaimed(client: httpx.Client) -> float:
+    return value(read(client.get("/metrics").text), "registry_collection_reclaimed_bytes_total")
+
+
 @pytest.mark.parametrize("kind", ["filesystem", "memory", "s3"])
 def test_collecting_now_and_then(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
     options = ("--collect-every", "0.05", "--grace", "0", "--delete-untagged", "--session-age", "3600")
     watched = ("--metrics", "public", "--log-format", "json", "--stop-grace", "0")
     server = Server(*storage(request, kind, tmp_path), *options, *watched, log=tmp_path / "log")
     client = server.client
-    body = push_image(client, "a", "t", b"layer")
-    unused = push_blob(client, "a", b"unused, and 23 bytes lon")
+    body = image(b"{}", b"layer")
+
+    def pushed() -> bool:
+        """Without a grace, what is pushed may be collected before a manifest refers to it."""
+        for data in (b"{}", b"layer"):
+            push_blob(client, "a", data)
+        return put_manifest(client, "a", "t", body).status_code == 201
+
+    eventually(pushed)
+    before = reclaimed(client)
+    unused = push_blob(client, "a", b"not referred to by anything")
     location = client.post("/v2/a/blobs/uploads/").headers["location"]
-
-    def reclaimed() -> float:
-        return value(read(client.get("/metrics").text), "registry_collection_reclaimed_bytes_total")
-
-    eventually(lambda: reclaimed() >= 24)  # asking for the blob would renew its lease
+    # Asking for the blob would renew its lease.
+    eventually(lambda: reclaimed(client) >= before + len(b"not referred to by anything"))
     assert client.get(f"/v2/a/blobs/{unused}").status_code == 404
     series = read(client.get("/metrics").text)
     assert value(series, "registry_collections_total", outcome="done") >= 1
@@ -80,8 +91,10 @@ def test_an_image_that_is_being_pushed_is_spared_unless_told_otherwise(tmp_path:
 def test_a_damaged_store_is_told(tmp_path: Path) -> None:
     store = tmp_path / "store"
     options = ("--collect-every", "0.05", "--grace", "0", "--unsafe-no-fsync", "--metrics", "public")
-    server = Server("--root", str(store), *options, log=tmp_path / "log")
+    server = Server("--root", str(store), "--unsafe-no-fsync")
     body = push_image(server.client, "a", "t")
+    assert server.stop() == 0
+    server = Server("--root", str(store), *options, log=tmp_path / "log")
     name = sha(body).removeprefix("sha256:")
     (store / f"docker/registry/v2/blobs/sha256/{name[:2]}/{name}/data").write_bytes(b"{")
     eventually(lambda: "outcome=unreadable" in server.logged())

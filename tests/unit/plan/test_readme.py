@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from harness.plan.codec import load
+from harness.plan.codec import load, needs_of
 from harness.targets.description import parse_description
 from reference_impl.commands import cli
 from reference_impl.configuration import load as load_settings
@@ -17,8 +17,9 @@ README = Path(__file__).resolve().parents[3] / "README.md"
 
 def test_the_examples_can_be_read(tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
-    scenario, target, settings = blocks
+    scenario, struck, target, settings = blocks
     assert len(load(scenario, "README.md").plan.check()) == 4
+    assert needs_of(load(struck, "README.md").plan.check()) == ("collect", "syscall")
     assert parse_description(target, "ours", "README.md").collector is not None
     file = tmp_path / "registry.toml"
     file.write_text(settings)

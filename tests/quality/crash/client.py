@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 
+from reference_impl.collect.events import Emit, Event
 from reference_impl.collect.run import Policy, Summary, collect
 from reference_impl.registry import layout, names
 from reference_impl.registry.digests import digest_of
@@ -15,7 +16,7 @@ from reference_impl.registry.errors import Refusal
 from reference_impl.registry.sessions import Upload
 from reference_impl.registry.store import Registry
 
-from .facts import ABSENT, Facts, Key, Value
+from .facts import ABSENT, Facts, Key, Value, references
 
 
 def sha(data: bytes, algorithm: str = "sha256") -> str:
@@ -57,6 +58,15 @@ class Client:
         with self.facts.doing(_blob(repo, data, algorithm)), _let_go(upload):
             upload.write(data)
             upload.commit(names.digest(digest))
+
+    def push_if_absent(self, repo: str, data: bytes) -> None:
+        """As most clients do: what is there is not sent."""
+        try:
+            self.registry.content.find(repo, digest_of(data))
+        except Refusal as refusal:
+            if refusal.reason not in ABSENT:
+                raise
+            self.push(repo, data)
 
     def push_wrong(self, repo: str, data: bytes) -> None:
         """Claim a digest that is not the content's: refused, and nothing is to be seen of it."""
@@ -124,13 +134,29 @@ class Client:
     def put(self, repo: str, body: bytes, *tags: str, algorithm: str = "sha256") -> None:
         """Under tags, or by digest only."""
         digest = self._knows(body, algorithm)
-        manifest: dict[Key, Value] = {Key("manifest", repo, name): True for name in {sha(body), digest}}
+        manifest = self._accepted(repo, body, digest)
         if not tags:
             with self.facts.doing(manifest):
                 self.registry.manifests.put(repo, names.digest(digest), body, "")
         for tag in tags:
             with self.facts.doing(manifest | {Key("tag", repo, tag): sha(body)}):
                 self.registry.manifests.put(repo, tag, body, "")
+
+    def _accepted(self, repo: str, body: bytes, digest: str) -> dict[Key, Value]:
+        """What a manifest's acceptance says: it is there, and so is all that it refers to."""
+        accepted: dict[Key, Value] = {Key("manifest", repo, name): True for name in {sha(body), digest}}
+        for text in references(body):
+            child = Key("manifest", repo, text)
+            accepted[child if child in self.facts.allowed else Key("blob", repo, text)] = True
+        return accepted
+
+    def put_as_others_do(self, repo: str, body: bytes) -> None:
+        """As another registry on the same store: without locks, and nothing is leased."""
+        digest, driver = digest_of(body), self.registry.driver
+        self._knows(body)
+        with self.facts.doing({Key("manifest", repo, str(digest)): True}):
+            driver.write(layout.blob_data(digest), body)
+            driver.write(layout.revision_link(repo, digest), str(digest).encode())
 
     def push_image(self, repo: str, config: bytes, layers: Sequence[bytes], *tags: str) -> bytes:
         for data in (config, *layers):
@@ -180,11 +206,26 @@ class Client:
         becomes |= {
             key: sha(facts.bodies[key.name]) in kept for key in {*facts.present("blob"), *facts.in_trash}
         }
-        facts.purged |= {key for key, value in becomes.items() if value == key.absent}
-        with facts.doing(becomes):
-            policy = Policy(delete_untagged=delete_untagged, session_age_s=session_age_s)
-            summary = collect(self.registry, policy, lambda _: None)
-        facts.in_trash.clear()
+        policy = Policy(delete_untagged=delete_untagged, session_age_s=session_age_s)
+        return self._collect(policy, becomes, lambda _: None)
+
+    def collect_beside_others(self, repo: str, data: bytes, body: bytes) -> Summary:
+        """Collect while another registry makes a manifest that refers to what was found to be garbage, after
+        the mark, and without a lease. In the end the collector has noticed."""
+
+        def beside(event: Event) -> None:
+            if event.step == "counted":
+                self.put_as_others_do(repo, body)
+
+        key = Key("blob", repo, sha(data))
+        self._in_trash(key)
+        return self._collect(Policy(), {key: True}, beside)
+
+    def _collect(self, policy: Policy, becomes: dict[Key, Value], emit: Emit) -> Summary:
+        self.facts.purged |= {key for key, value in becomes.items() if value == key.absent}
+        with self.facts.doing(becomes):
+            summary = collect(self.registry, policy, emit)
+            self.facts.in_trash.clear()
         assert not summary.problems, summary.problems
         return summary
 
@@ -193,7 +234,9 @@ class Client:
         driver, digest = self.registry.driver, digest_of(data)
         driver.link(layout.blob_data(digest), layout.trashed("killed", digest))
         driver.discard(layout.blob_data(digest))
-        key = Key("blob", repo, str(digest))
+        self._in_trash(Key("blob", repo, str(digest)))
+
+    def _in_trash(self, key: Key) -> None:
         self.facts.in_trash.add(key)
         self.facts.allow({key: frozenset({True, False})})
 

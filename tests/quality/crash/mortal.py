@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class Mortal(Posix):
         self.point = point
         self.taken: list[str] = []
         self.dead = False
+        self.one_at_a_time = threading.RLock()
 
     def points(self) -> list[Point]:
         """Every point at which what was done until now could have ended."""
@@ -92,8 +94,9 @@ def _counted(name: str) -> Callable[..., Any]:
     real = getattr(Posix, name)
 
     def step(self: Mortal, *arguments: Any) -> Any:
-        self._before(name, arguments)
-        return None if name.startswith("sync") else real(self, *arguments)
+        with self.one_at_a_time:
+            self._before(name, arguments)
+            return None if name.startswith("sync") else real(self, *arguments)
 
     return step
 

@@ -246,9 +246,10 @@ def _recorded(name: str) -> Callable[..., Any]:
     real = getattr(Mortal, name)
 
     def step(self: Recorder, *arguments: Any) -> Any:
-        result = real(self, *arguments)
-        self.did(name, arguments, result)
-        return result
+        with self.one_at_a_time:
+            result = real(self, *arguments)
+            self.did(name, arguments, result)
+            return result
 
     return step
 

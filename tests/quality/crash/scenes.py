@@ -53,6 +53,12 @@ def _push_whole_image(client: Client) -> None:
     client.put(REPO, image(CONFIG, LAYER), "t")
 
 
+def _push_what_is_absent(client: Client) -> None:
+    for data in (LAYER, CONFIG):
+        client.push_if_absent(REPO, data)
+    client.put(REPO, image(CONFIG, LAYER), "t")
+
+
 def _push_index(client: Client) -> None:
     child = client.push_image(REPO, b"{}", [OLD])
     client.put(REPO, index(child), "multi")
@@ -86,9 +92,19 @@ def _garbage(client: Client) -> None:
         client.lose_in_trash(REPO, data)
 
 
+def _adopted_garbage(client: Client) -> None:
+    client.push_image(REPO, b"{}", [OLD], "stays")
+    client.push(REPO, NEW)
+
+
+def _collect_beside_others(client: Client) -> None:
+    client.collect_beside_others(REPO, NEW, image(b"{}", NEW))
+
+
 SCENES = [
     Scene("chunked push of a first image", _nothing, _push_whole_image),
     Scene("chunked push of an image", _one_image, _push_whole_image),
+    Scene("push of what is absent", _one_image, _push_what_is_absent),
     Scene("push of an index", _one_image, _push_index),
     Scene("push by sha512", _one_image, _with_other_names),
     Scene("push with a wrong digest", _one_image, lambda client: client.push_wrong(REPO, NEW)),
@@ -99,6 +115,7 @@ SCENES = [
     Scene("mount", _one_image, lambda client: client.mount(OTHER, OLD, REPO)),
     Scene("session cancel", _a_session, _cancel),
     Scene("collection", _garbage, lambda client: client.collect(), collects=True),
+    Scene("collection beside others", _adopted_garbage, _collect_beside_others, collects=True),
     Scene(
         "collection of untagged manifests",
         _garbage,

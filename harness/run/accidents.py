@@ -25,7 +25,7 @@ class Accidents:
         self._kit, self._target, self._journal, self._names = kit, target, journal, names
         self._heals: dict[str, Callable[[], None]] = {}
         self._weathers: list[tuple[Operation, Weather, int]] = []
-        self._lock = threading.Lock()
+        self._lock, self._wire = threading.Lock(), threading.Lock()
         self.doers: Mapping[str, Callable[[Operation], None]] = {
             "power": self._power,
             "disk.full": self._full,
@@ -102,26 +102,27 @@ class Accidents:
         if network is None:
             raise TargetError("no Toxiproxy stands on the wire; see `seatrial doctor`")
         since_ns = self._journal.now_ns()
-        self._heals["net"] = self._calm
-        weather = network.begin(
-            op["toxic"], str(op.get("side", "client")), op.get("value"), str(op.get("stream", "down"))
-        )
-        self._weathers.append((op, weather, since_ns))
+        side, stream = str(op.get("side", "client")), str(op.get("stream", "down"))
+        with self._wire:  # a healing step beside it ends all of it, or nothing
+            self._heals["net"] = self._calm
+            weather = network.begin(op["toxic"], side, op.get("value"), stream)
+            self._weathers.append((op, weather, since_ns))
 
     def _calm(self) -> None:
         """End the weather, and write down which of it was met."""
         assert self._kit.network is not None
-        weathers, self._weathers = self._weathers, []
-        try:
-            self._kit.network.heal()
-        finally:
-            for op, weather, since_ns in weathers:
-                met = self._failed_since(since_ns) if weather.felt is None else weather.felt
-                if met:
-                    self._journal.control("fault.delivered", op.id, op.lane, fault=op.do)
-                else:
-                    why = f"nobody met {op['toxic']} on the way to the {op.get('side', 'client')}"
-                    self._journal.control("fault.missed", op.id, op.lane, fault=op.do, why=why)
+        with self._wire:
+            weathers, self._weathers = self._weathers, []
+            try:
+                self._kit.network.heal()
+            finally:
+                for op, weather, since_ns in weathers:
+                    met = self._failed_since(since_ns) if weather.felt is None else weather.felt
+                    if met:
+                        self._journal.control("fault.delivered", op.id, op.lane, fault=op.do)
+                    else:
+                        why = f"nobody met {op['toxic']} on the way to the {op.get('side', 'client')}"
+                        self._journal.control("fault.missed", op.id, op.lane, fault=op.do, why=why)
 
     def _failed_since(self, since_ns: int) -> bool:
         """Whether a request failed: a connection that is refused leaves no trace at a proxy that is down."""

@@ -20,13 +20,16 @@ def check(history: History) -> Report:
     Claims: a run on a store with content that ends with another status than 0 although nothing disturbed it;
     content that nothing can have referenced since before an undisturbed, successful run, and that a GET still
     shows after it. Only asked where the target promises no grace. Misses: HEAD (a registry's cache may answer
-    it), content that is common property, and what the run was not asked to remove. Cost: runs × objects.
+    it), content that is common property, what the run was not asked to remove, and what a registry that
+    collects by itself leaves (nobody knows when it ran; what it removed is counted). Cost: runs × objects.
     """
     facts = facts_of(history)
     report = Report()
     if history.promises.collection == "none":
         return report
     for run in facts.collects:
+        if run.own:
+            report.tried += _gone(facts)
         if run.own or (run.code is None and run.disturbed):
             continue
         report.tried += 1
@@ -40,6 +43,15 @@ def check(history: History) -> Report:
             report.findings.extend(_left(facts, run, report))
     report.findings = first_each(report.findings)
     return report
+
+
+def _gone(facts: Facts) -> int:
+    """Blobs that were there, that no client deleted, and that are not there any more."""
+    return sum(
+        any(evidence.before(absent) for absent in timeline.absents for evidence in timeline.evidence())
+        for timeline in facts.timelines.values()
+        if timeline.obj.kind == "blob" and not timeline.deletes
+    )
 
 
 def _failed(facts: Facts, run: Collect) -> Finding | None:

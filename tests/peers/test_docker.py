@@ -13,11 +13,11 @@ import pytest
 
 from reference_impl.registry import documents
 
-from .engine import HIDDEN, Engine, cgroups, static_program
+from .engine import Engine, cgroups, static_program
 from .layouts import archive
 from .registries import Reference, collect_by_reference
 
-WRITTEN = (*HIDDEN, "/etc", "/root", "/tmp", "/var/lib", "/var/log")
+WRITTEN = ("/etc", "/etc/docker", "/opt", "/root", "/run", "/tmp", "/var/lib", "/var/log")
 pytestmark = pytest.mark.peer("docker", "dockerd", "unshare")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reference_impl.drivers.base import DriverError
 from reference_impl.registry import layout, names
 from reference_impl.registry.errors import Refusal
 from reference_impl.registry.store import Registry
@@ -99,6 +101,23 @@ def test_large_objects_are_copied_in_ranges(shop: Shop, parts: float) -> None:
     driver.move("a", "d")
     assert (shop.driver().read("b/c"), shop.driver().read("d")) == (data, data)
     assert (shop.uploads(), shop.stored()) == ([], ["b/c", "d"])
+
+
+def test_a_reader_never_mixes_two_contents(shop: Shop) -> None:
+    driver = shop.driver()
+    old, new = bytes(3 << 20), bytes([1]) * (3 << 20)
+    driver.write("a", old)
+    straight, back_and_forth = driver.open("a"), driver.open("a")
+    assert straight.read_at(0, 10) + back_and_forth.read_at(2 << 20, 10) == old[:20]
+    driver.write("a", new)
+    with pytest.raises(DriverError):
+        back_and_forth.read_at(1 << 20, 10)
+    with contextlib.suppress(DriverError):
+        assert straight.read_at(10, 3 << 20) == old[10:]
+    with pytest.raises(DriverError):
+        straight.read_at(0, 10)
+    straight.close()
+    back_and_forth.close()
 
 
 # -- folders -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ A restart is a new driver, while the one before is left as a kill leaves it: not
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ def test_what_fits_into_one_part_is_no_multipart_upload(shop: Shop, parts: float
     appender.close()
     assert shop.driver().read("blobs/x") == shop.bytes(parts)
     assert (shop.uploads(), shop.stored()) == ([], ["blobs/x"])
+    moved = shop.client.head_object(Bucket=shop.place.bucket, Key=f"{shop.prefix}blobs/x")
+    assert moved["Metadata"] == {}
 
 
 @pytest.mark.parametrize("parts", [1.001, 2, 3.7])
@@ -101,6 +104,23 @@ def test_parts_of_a_killed_request_count(shop: Shop, tmp_path: Path) -> None:
     killed(appender)
     found = shop.driver(folder=str(tmp_path / "elsewhere")).stat(PATH)
     assert found.size_bytes == 3 * shop.part_bytes
+
+
+def test_killed_before_the_first_part(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state with the upload is stored, and has not lost the tail that was there before."""
+    driver, appender = begun(shop)
+    appender.write(shop.bytes(0.4))
+    appender.sync()
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver.bucket, "put_part", fail)
+    with pytest.raises(KeyboardInterrupt):
+        appender.write(shop.bytes(1))
+    killed(appender)
+    elsewhere = shop.driver(folder=str(tmp_path / "elsewhere"))
+    assert elsewhere.read(PATH) == shop.bytes(0.4)
 
 
 def test_refused_and_continued(shop: Shop) -> None:
@@ -192,6 +212,22 @@ def test_deleted_under_its_writer(shop: Shop, parts: float) -> None:
     appender.close()
     driver.clear_leftovers(soon_ns())
     assert (shop.uploads(), shop.stored()) == ([], [])
+
+
+def test_deleted_just_before_its_writer_stores_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, appender = begun(shop)
+    appender.write(b"data")
+    guard = driver._coordination.guard
+
+    def late(paths: list[str]) -> AbstractContextManager[None]:
+        monkeypatch.undo()
+        shop.driver().delete(PATH)
+        return guard(paths)
+
+    monkeypatch.setattr(driver._coordination, "guard", late)
+    appender.sync()
+    appender.close()
+    assert shop.stored() == []
 
 
 def test_made_again_under_its_writer(shop: Shop) -> None:

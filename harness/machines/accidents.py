@@ -81,16 +81,17 @@ class AccidentRules(FaultRules):
 
     def meanwhile(self) -> None:
         """What clients do while something is wrong, and again when it is over."""
-        repo, tag = self.repo(), self.tag()
+        repo, tag, begun = self.repo(), self.tag(), self.now()
         blob = self.new_blob()
-        self.push(repo, blob, after=self.now(), race=False)
+        tried = [self.push(repo, blob, after=begun, race=False)]
         found = self.placed()
         if found is not None and self.dice.chance(0.6):
-            self.do("blob.pull", repo=found[0], blob=found[1], race=False)
+            tried.append(self.do("blob.pull", after=begun, repo=found[0], blob=found[1], race=False))
         held = self.held()
         if held is not None and self.dice.chance(0.5):
-            self.do("manifest.put", repo=held[0], manifest=held[1], tag=tag, race=False)
-        self.do("heal", OPERATOR, after=self.now())
+            args: dict[str, Arg | None] = {"repo": held[0], "manifest": held[1], "tag": tag}
+            tried.append(self.do("manifest.put", None, args, after=begun, race=False))
+        self.do("heal", OPERATOR, after=tried)
         self.push(repo, blob, after=self.now(), race=False)
 
     @step("disk", steady)

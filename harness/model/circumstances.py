@@ -17,6 +17,8 @@ DAMAGE = frozenset({"disk.flip", "disk.cut"})
 """Faults that no healing step ends, but a push of the right bytes."""
 STRIKES = frozenset({"enospc", "eio", "emfile"})
 """Faults of system calls, which end with the operation that they strike."""
+DISTURBING = frozenset({"net"})
+"""Faults whose coming and going is felt, also where nobody meets the fault: connections are closed then."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -99,9 +101,9 @@ def faults(history: History) -> tuple[Span, ...]:
     healed."""
     heals = sorted(c.at_ns for c in history.controls if c.what in ("closing", "fault.healed"))
     found = []
-    for control in history.what("fault.delivered"):
+    for control in history.what("fault.delivered", "fault.missed"):
         fault = str(control.data.get("fault", ""))
-        if fault in OWN_FAULTS:
+        if fault in OWN_FAULTS or (control.what == "fault.missed" and fault not in DISTURBING):
             continue
         end = next((at for at in heals if at >= control.at_ns), FOREVER_NS)
         if fault in DAMAGE:

@@ -142,6 +142,18 @@ def test_other_faults_last_until_the_closing_part() -> None:
     assert t.checks() == {"P11 availability.error"}
 
 
+@pytest.mark.parametrize(("fault", "excuses"), [("net", True), ("disk.full", False)])
+def test_weather_that_nobody_met_closed_connections_all_the_same(fault: str, excuses: bool) -> None:
+    t = tale()
+    t.control("op.start", "storm")
+    t.pull("r", "b", None, error="closed")
+    t.control("fault.missed", "storm", fault=fault)
+    t.control("fault.healed")
+    assert t.checks() == (set() if excuses else {"P11 availability.broken"})
+    t.step("ping", "GET", "/v2/", 500)
+    assert "P11 availability.error" in t.checks()
+
+
 def test_who_waits_for_a_hold_waits_for_us() -> None:
     t = tale()
     t.control("op.held", "gc")

@@ -36,6 +36,8 @@ def ladders(plan: Plan) -> Iterator[tuple[str, Ladder]]:
             yield f"{op.id}: closes instead", _close(op.id)
         if op.do == "power":
             yield f"{op.id}: a kill instead of a power cut", _instead(op.id, "restart", "kill")
+        if op.do == "net":
+            yield f"{op.id}: calmer weather", _calmer(op.id)
         if op.strike:
             yield f"{op.id}: a gentler strike", _gentler(op.id)
             yield f"{op.id}: an earlier call", _calls(op.id)
@@ -72,6 +74,20 @@ def _chunks(id_: str) -> Ladder:
 def _instead(id_: str, *others: str) -> Ladder:
     """The same operation of another kind, the gentlest first."""
     return _op(id_, lambda op: [replace(op, do=other) for other in others] if op.do not in others else [])
+
+
+CALM = ("latency", "slicer", "bandwidth", "slow_close", "limit_data", "timeout", "reset_peer", "down")
+"""Toxics, the gentlest first: what is slow, what is cut short, what never arrives."""
+
+
+def _calmer(id_: str) -> Ladder:
+    """What a value means differs from toxic to toxic, so it goes with the toxic."""
+
+    def rungs(op: Operation) -> list[Operation]:
+        plain = op.with_args(value=None, stream=None)
+        return [plain.with_args(toxic=toxic) for toxic in CALM[: CALM.index(op["toxic"])]]
+
+    return _op(id_, rungs)
 
 
 GENTLER: Mapping[str, tuple[Act, ...]] = {"power": ("kill",)}

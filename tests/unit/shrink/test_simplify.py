@@ -130,6 +130,11 @@ ODD: dict[str, tuple[Plan, Plan, Callable[[Plan], bool]]] = {
         Plan((PUSH, op("l", "tags.list"))),
         lambda p: p["p"].hold is not None and p["l"].after == ("p.held",),
     ),
+    "weather": (
+        Plan((op("n", "net", "operator", toxic="reset_peer", value=20, stream="up", side="backend"),)),
+        Plan((op("n", "net", "operator", toxic="latency", side="backend"),)),
+        lambda p: p["n"]["toxic"] in ("reset_peer", "down"),
+    ),
     "kill": (
         Plan((op("k", "kill", "operator"),)),
         Plan((op("k", "restart", "operator"),)),

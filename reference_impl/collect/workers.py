@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
-WORKERS = 4
+WORKERS = 2
 _ALONE_MAX = 8
 """So few are done without threads, in their order."""
 

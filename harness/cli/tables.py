@@ -39,14 +39,16 @@ def _columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> list[str]:
 @target_options
 def doctor(**given: Any) -> int:
     """What this machine and the target allow, what will be skipped, and why."""
+    from harness.faults import network
     from harness.run.kit import TIERS
     from harness.targets import doctor as ask
     from harness.targets.probe import Probed
 
-    options_from(given)
+    options = options_from(given)
     tiers = []
     for name, tier in TIERS.items():
-        why = tier.available()
+        asked = name == "network" and options.toxiproxy is not None
+        why = network.available(options.toxiproxy) if asked else tier.available()
         tiers.append(ask.Row("tier", name, why is None, tier.use if why is None else f"skipped; {why}"))
     groups = [
         ("This machine", ask.machine()),

@@ -72,7 +72,9 @@ class Kit:
         elsewhere = description.service is not None
         for name in sorted(kit.wanted):
             given = toxiproxy is not None and name == "network"
-            if not given and (why := TIERS[name].available()) is not None:
+            if description.container is not None:
+                kit.missing[name] = "the registry runs in a container"
+            elif not given and (why := TIERS[name].available()) is not None:
                 kit.missing[name] = why
             elif elsewhere and TIERS[name].storage:
                 kit.missing[name] = "what it stores is with its service, not in its storage folder"

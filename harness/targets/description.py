@@ -36,6 +36,20 @@ class CollectorCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerImage:
+    """A registry in a container of a local image, see `harness.targets.docker`.
+
+    ``port``: where it listens inside. ``volume``: the folder inside that is a volume (empty: none, it stores
+    in the container). ``network``: ``bridge``, ``host`` or, empty, the first of them that the engine has.
+    """
+
+    image: str
+    port: int
+    volume: str = ""
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """A registry that the harness can start, kill and collect.
 
@@ -47,6 +61,10 @@ class Description:
     before the start; that folder is on a ``disk`` when asked for, else in memory where there is room.
     ``inherit`` names environment variables to pass on. ``preload``: modules of a Python server started as
     ``{python} -m …``, see `harness.targets.nursery`.
+
+    With a ``container`` the commands run in it, an empty ``command`` is that of its image, ``{storage}`` is
+    its volume, ``{work}`` the folder inside with the files, and ``{port}`` where it must listen: with the
+    host's network a free port of this machine.
     """
 
     name: str
@@ -66,6 +84,7 @@ class Description:
     disk: bool = False
     collector: CollectorCommand | None = None
     service: ServiceCommand | None = None
+    container: ContainerImage | None = None
     promises: Promises = field(default_factory=Promises)
 
 
@@ -74,17 +93,19 @@ _TABLE = "a table of strings"
 _LINE = "a string"
 _SECONDS = "a number of seconds"
 _SWITCH = "true or false"
+_PORT = "a port between 1 and 65535"
+_LIFE = {"env": _TABLE, "health": _LINE, "limit_s": _SECONDS, "stop_limit_s": _SECONDS}
 
 _KEYS: dict[str, dict[str, str]] = {
     "": {"seatrial": "1", "title": _LINE, "docs": _LINE, "install": _LINE, "notes": _STRINGS},
-    "serve": {
+    "serve": {"command": _STRINGS, "inherit": _STRINGS, "preload": _STRINGS, **_LIFE},
+    "container": {
+        "image": _LINE,
+        "port": _PORT,
         "command": _STRINGS,
-        "health": _LINE,
-        "env": _TABLE,
-        "inherit": _STRINGS,
-        "preload": _STRINGS,
-        "limit_s": _SECONDS,
-        "stop_limit_s": _SECONDS,
+        "volume": _LINE,
+        "network": '"bridge" or "host"',
+        **_LIFE,
     },
     "service": {"command": _STRINGS, "health": _LINE, "env": _TABLE, "limit_s": _SECONDS},
     "storage": {"folders": _STRINGS, "disk": _SWITCH},
@@ -133,8 +154,9 @@ def parse_description(text: str, name: str, source: str) -> Description:
                 raise reader.wrong(section, f"`{section}` is a table")
             reader.keys(section, tables[section])
             reader.check(section, tables[section])
-    serve, collect = tables.get("serve", {}), tables.get("collect")
-    if not serve.get("command"):
+    serve, collect = tables.get("container", tables.get("serve", {})), tables.get("collect")
+    container = reader.container(tables) if "container" in tables else None
+    if container is None and not serve.get("command"):
         raise TargetError(
             f'{source}: [serve] needs `command`, such as ["docker-registry", "serve", "{{config}}"]'
         )
@@ -145,7 +167,7 @@ def parse_description(text: str, name: str, source: str) -> Description:
         raise reader.wrong(bad, f"[files] {bad!r}: a plain file name other than `storage`")
     return Description(
         name=name,
-        command=tuple(serve["command"]),
+        command=tuple(serve.get("command", ())),
         title=data.get("title", name),
         docs=data.get("docs", ""),
         install=data.get("install", ""),
@@ -161,6 +183,7 @@ def parse_description(text: str, name: str, source: str) -> Description:
         disk=bool(tables.get("storage", {}).get("disk", False)),
         collector=None if collect is None else reader.collector(collect),
         service=reader.service(tables["service"]) if "service" in tables else None,
+        container=container,
         promises=Promises(**tables.get("promises", {})),
     )
 
@@ -202,6 +225,8 @@ class _Reader:
             return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
         if type_ == _SECONDS:
             return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        if type_ == _PORT:
+            return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
         if type_ == _SWITCH:
             return isinstance(value, bool)
         if type_ == _LINE:
@@ -223,6 +248,21 @@ class _Reader:
             removed=removed,
             limit_s=float(table.get("limit_s", 60.0)),
         )
+
+    def container(self, tables: Mapping[str, Any]) -> ContainerImage:
+        table = tables["container"]
+        for other in ("serve", "service", "storage"):
+            if other in tables:
+                why = "is for a registry that runs on this machine; with [container] leave it out"
+                raise self.wrong(other, f"[{other}] {why}")
+        if not table.get("image"):
+            raise self.wrong("container", '[container] needs `image`, such as "registry:2"')
+        if "port" not in table:
+            raise self.wrong("container", "[container] needs `port`: where the registry listens inside it")
+        volume = table.get("volume", "")
+        if volume and (not volume.startswith("/") or volume.strip("/") == ""):
+            raise self.wrong("volume", f"`volume` is an absolute folder inside, not {volume!r}", "container")
+        return ContainerImage(table["image"], table["port"], volume, table.get("network", ""))
 
     def service(self, table: Mapping[str, Any]) -> ServiceCommand:
         if not table.get("command"):

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.history import ABILITIES
+from harness.targets import engine
 from harness.targets.base import Target, TargetError
 from harness.targets.controls import CONTROLS
+from harness.targets.docker import DockerTarget
 from harness.targets.host import SHARED_MEMORY, roomy
 from harness.targets.load import find_description, names
 from harness.targets.lockstep import Pipe
@@ -53,6 +55,9 @@ def catalogue() -> list[Row]:
             description = find_description(name)
         except TargetError as error:
             rows.append(Row("catalogue", name, False, str(error)))
+            continue
+        if description.container is not None:
+            rows.append(Row("catalogue", name, True, f"{description.title}: see docker engine"))
             continue
         command = description.command[0]
         found = command == "{python}" or shutil.which(command) is not None
@@ -98,15 +103,12 @@ def _program(name: str, option: tuple[str, ...], use: str, how: str) -> Row:
 
 
 def _docker_engine() -> Row:
-    path = shutil.which("docker")
-    if path is None:
-        return Row(
-            "machine", "docker engine", False, "there is no `docker` command; see docs.docker.com/engine"
-        )
-    version = _first_line([path, "version", "--format", "{{.Server.Version}}"])
-    if version is None:
-        return Row("machine", "docker engine", False, "there is a `docker` command, but no engine answers it")
-    return Row("machine", "docker engine", True, f"{version}: registries in containers")
+    try:
+        version = engine.version()
+    except TargetError as error:
+        return Row("machine", "docker engine", False, f"{error}: for registries in containers")
+    note = f"{version} at {engine.address()}: registries in containers; {DockerTarget.HOLDS}"
+    return Row("machine", "docker engine", True, note)
 
 
 def _packet_pipe() -> Row:

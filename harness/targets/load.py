@@ -9,6 +9,7 @@ from harness.history import Promises
 from harness.targets.base import TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.description import Description, load_description
+from harness.targets.docker import DockerTarget
 from harness.targets.seams import Disk, MakeGateway, Tap
 
 CATALOGUE = Path(__file__).parent / "catalogue"
@@ -40,8 +41,11 @@ def load_target(
     disk: Disk | None = None,
     gateway: MakeGateway | None = None,
     tap: Tap | None = None,
-) -> CommandTarget:
+) -> CommandTarget | DockerTarget:
     """A target from the catalogue or from a file, not opened yet. `promises` replace what the file says;
-    `disk`, `gateway` and `tap` are as of `CommandTarget`. Raises `TargetError`: one line that says which
-    file, which line and what to do."""
-    return CommandTarget(find_description(name_or_path), promises, disk=disk, gateway=gateway, tap=tap)
+    `disk`, `gateway` and `tap` are as of `CommandTarget`; a container takes none of them. Raises
+    `TargetError`: one line that says which file, which line and what to do."""
+    description = find_description(name_or_path)
+    if description.container is not None:
+        return DockerTarget(description, promises)
+    return CommandTarget(description, promises, disk=disk, gateway=gateway, tap=tap)

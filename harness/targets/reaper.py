@@ -1,8 +1,9 @@
 """The reaper: a small process that ends what a dead harness left behind.
 
-A harness that is killed cannot clean up after itself. The reaper is told of each process group, each mount
-and each folder that the harness makes; when its standard input ends, because the harness closed it or died in
-any way, it kills the groups that are still there, unmounts, and removes the folders. (PR_SET_PDEATHSIG would
+A harness that is killed cannot clean up after itself. The reaper is told of each process group, each mount,
+each folder and each label of containers that the harness makes; when its standard input ends, because the
+harness closed it or died in any way, it kills the groups that are still there, removes what has a label from
+its Docker engine, unmounts, and removes the folders. (PR_SET_PDEATHSIG would
 do for processes, but it fires when the starting *thread* ends, and leaves folders, which may be in memory,
 behind.)
 
@@ -14,16 +15,22 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import http.client
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 from typing import IO
 
 REMOVAL_LIMIT_S = 5.0
+ENGINE_LIMIT_S = 60.0
+ENGINE_SETTLES_S = 1.0
 _MNT_DETACH = 2
 
 
@@ -56,6 +63,13 @@ class Reaper:
 
     def forget_folder(self, path: str) -> None:
         self._drop(f"d{path}")
+
+    def watch_label(self, address: str, label: str) -> None:
+        """Remember what has a label in the Docker engine at an address, see `clear_engine`."""
+        self._add(f"c{address} {label}")
+
+    def forget_label(self, address: str, label: str) -> None:
+        self._drop(f"c{address} {label}")
 
     def _add(self, entry: str) -> None:
         with self._lock:
@@ -125,6 +139,63 @@ def detach_mount(path: bytes) -> None:
         ctypes.CDLL(None).umount2(path, _MNT_DETACH)
 
 
+def clear_engine(address: str, label: str, limit_s: float = ENGINE_LIMIT_S) -> bool:
+    """Remove the containers, networks and volumes that have a label; whether none is left. Never raises.
+
+    ``address``: ``unix:///path`` or ``tcp://host:port`` of a Docker engine. Gives up at once where no engine
+    listens.
+    """
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            if not _remove_labelled(address, label, limit_s):
+                return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except (OSError, ValueError, TypeError, KeyError, http.client.HTTPException):
+            pass
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+
+
+_KINDS = (
+    ("/containers/json?all=1&", "/containers/", "?force=1&v=1", "Id"),
+    ("/networks?", "/networks/", "", "Id"),
+    ("/volumes?", "/volumes/", "?force=1", "Name"),
+)
+"""How each kind is listed and removed, and the key of its identifier (Docker Engine API, since 1.24)."""
+
+
+def _remove_labelled(address: str, label: str, limit_s: float) -> int:
+    """How many were there, each of which was asked to go."""
+    count = 0
+    filters = urllib.parse.urlencode({"filters": json.dumps({"label": [label]})})
+    for listing, place, options, key in _KINDS:
+        found = json.loads(_ask(address, "GET", listing + filters, limit_s))
+        for one in (found.get("Volumes") or ()) if isinstance(found, dict) else found or ():
+            _ask(address, "DELETE", f"{place}{one[key]}{options}", limit_s)
+            count += 1
+    return count
+
+
+def _ask(address: str, method: str, path: str, limit_s: float) -> bytes:
+    url = urllib.parse.urlsplit(address)
+    connection = http.client.HTTPConnection(url.hostname or "localhost", url.port, timeout=limit_s)
+    try:
+        if url.scheme == "unix":
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(limit_s)
+            connection.sock.connect(url.path)
+        connection.request(method, path)
+        answer = connection.getresponse()
+        if method == "GET" and answer.status != http.client.OK:
+            raise http.client.HTTPException(f"{path}: status {answer.status}")
+        return answer.read()
+    finally:
+        connection.close()
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -138,6 +209,14 @@ def main() -> None:
     for entry in entries:
         if entry.startswith(b"p"):
             kill_group(int(entry[1:]))
+    labels = [os.fsdecode(entry[1:]).split(" ", 1) for entry in entries if entry.startswith(b"c")]
+    for address, label in labels:
+        clear_engine(address, label)
+    if labels:
+        # The engine may still be making what the harness asked for just before it died.
+        time.sleep(ENGINE_SETTLES_S)
+    for address, label in labels:
+        clear_engine(address, label)
     for entry in entries:
         if entry.startswith(b"m"):
             detach_mount(entry[1:])

@@ -33,7 +33,9 @@ class Trial:
 
     def __init__(self, name: str) -> None:
         self.volume = Volume()
-        self.target: CommandTarget = load_target(name, disk=self.volume, gateway=self._make)
+        target = load_target(name, disk=self.volume, gateway=self._make)
+        assert isinstance(target, CommandTarget)
+        self.target = target
         self.target.open()
         self.client = Client(self.target.url)
 

@@ -187,7 +187,7 @@ class FilesystemDriver:
         doomed = self._detach(path)
         if doomed is not None:
             self._remove_tree(doomed)
-        else:
+        elif os.path.dirname(path) != self._scratch:  # which the next writer wants
             self.remove_empty(os.path.dirname(path))
 
     def remove_empty(self, path: str) -> None:
@@ -222,13 +222,12 @@ class FilesystemDriver:
         """Take a step with a fresh temporary name; returns what it returned, and the name."""
         folder = self._full(self._scratch)
         temporary = f"{folder}/{uuid.uuid4().hex}"
-        try:
-            return step(temporary), temporary
-        except FileNotFoundError:
-            if os.path.isdir(folder):  # it is something else that is not there
-                raise
+        for _ in range(_ATTEMPTS):
+            # Others may remove the folder, and make it again, between any two steps of ours.
+            with contextlib.suppress(FileNotFoundError):
+                return step(temporary), temporary
             self._folders.make(folder)
-            return step(temporary), temporary
+        return step(temporary), temporary
 
     def _write(self, path: str, data: bytes, *, sync: bool) -> os.stat_result:
         """Put a new file in the place of a path; returns what it is."""

@@ -9,6 +9,7 @@ import pytest
 
 from reference_impl.drivers.base import Busy, Driver, NotFound
 from reference_impl.drivers.filesystem import FilesystemDriver
+from reference_impl.drivers.posix import Posix
 
 
 def names(driver: Driver, folder: str) -> list[str]:
@@ -227,6 +228,37 @@ def test_folder_removed_behind_our_back_is_made_again(tmp_path: Path) -> None:
     ours.write("a/b/c", b"2")
     assert theirs.read("a/b/c") == b"2"
     assert theirs.list("tmp") == []
+
+
+class Vanishing(Posix):
+    """Each folder is gone just when something is to be made in it, and back right after; a few times."""
+
+    times = 3
+
+    def create(self, full: str) -> int:
+        if self.times:
+            self.times -= 1
+            raise FileNotFoundError(2, "gone", full)
+        return super().create(full)
+
+
+@pytest.mark.parametrize("operation", ["write", "create"])
+def test_folders_that_come_and_go_are_waited_for(tmp_path: Path, operation: str) -> None:
+    posix = Vanishing(fsync=False)
+    driver = FilesystemDriver(str(tmp_path), scratch="tmp", posix=posix)
+    driver.make_folder("tmp")
+    driver.make_folder("a")
+    getattr(driver, operation)("a/b", *([b""] if operation == "write" else []))
+    assert posix.times == 0
+    assert driver.read("a/b") == b""
+
+
+def test_the_scratch_folder_stays(tmp_path: Path) -> None:
+    """Whoever writes next would have to make it, while others remove it."""
+    driver = FilesystemDriver(str(tmp_path), scratch="tmp", fsync=False)
+    driver.create("tmp/upload")
+    driver.discard("tmp/upload")
+    assert (tmp_path / "tmp").is_dir()
 
 
 def test_appender_of_a_published_file_is_not_found(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ lets exactly so many bytes through. The other toxics are weather: what they hit 
 A connection counts once it was accepted and led on. A proxy that is ``down`` accepts none, so nothing can
 be counted there: whoever asked for it has to look whether anybody noticed.
 
-Clients take the way through the proxy only while `Network.clients` says so. A registry that names its
+Clients take the way through the proxy only where `Network.lead` says so. A registry that names its
 own port in absolute Locations sends its clients past the proxy; a Location that is relative, or made from the
 ``Host`` that the client sent, leads through it.
 """
@@ -69,14 +69,20 @@ class Network:
 
     def __init__(self, url: str | None = None, start: Callable[[str | None], Proxies] = Toxiproxy) -> None:
         """``url`` of a Toxiproxy server; without, one is started."""
-        self.clients = False
+        self._clients = False
         self._server: Proxies | None = start(url)
         self._lines: dict[str, _Line] = {}
         self._lock = threading.RLock()
         self._prefix = f"seatrial-{os.getpid()}-{os.urandom(3).hex()}"
 
+    def lead(self, clients: bool) -> None:
+        """Whether clients are led through the proxy from now on. Raises where the proxies are gone."""
+        self._clients = clients
+        if clients or self._lines:
+            self._proxies.check()
+
     def client(self, port: int) -> int:
-        return self._through("client", port) if self.clients else port
+        return self._through("client", port) if self._clients else port
 
     def backend(self, port: int) -> int:
         return self._through("backend", port)

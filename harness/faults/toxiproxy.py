@@ -61,6 +61,9 @@ class Proxies(Protocol):
         """Whether a connection went through it, once those connections are closed."""
         ...
 
+    def check(self) -> None:
+        """See that it still answers."""
+
     def close(self) -> None:
         """Never raises; idempotent."""
 
@@ -130,6 +133,10 @@ class Toxiproxy:
             for family in text_string_to_metric_families(self._metrics())
             for sample in family.samples
         )
+
+    def check(self) -> None:
+        if status_of(self._host, self._number, "/version") != 200:
+            raise TargetError(f"Toxiproxy at {self.url} does not answer any more")
 
     def close(self) -> None:
         process, self._process = self._process, None

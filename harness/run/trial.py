@@ -58,9 +58,8 @@ class Trial:
         self.executions += 1
         if self.kit.network is not None:
             # Only plans with weather go through a proxy: it would blur where others cut their connections.
-            self.kit.network.clients = any(
-                op.do == "net" and op.get("side", "client") == "client" for op in plan
-            )
+            weather = (op for op in plan if op.do == "net")
+            self.kit.network.lead(any(op.get("side", "client") == "client" for op in weather))
         executor = Executor(
             self.target,
             self.abilities,

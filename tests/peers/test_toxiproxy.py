@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkers.finding import Finding
+from harness.faults import toxiproxy
 from harness.faults.network import ATTRIBUTES, DOWN, Network
 from harness.faults.toxiproxy import Toxic, Toxiproxy
 from harness.history import History
@@ -192,14 +194,29 @@ def test_nothing_is_left_when_the_harness_is_killed() -> None:
         pid, port = json.loads(harness.stdout.readline())
         watch = os.pidfd_open(pid)
         harness.send_signal(signal.SIGKILL)
-    import select
-
     try:
         assert select.select([watch], [], [], 20.0)[0], "toxiproxy-server still runs"
     finally:
         os.close(watch)
     with socket.socket() as trial:
         assert trial.connect_ex((LOOPBACK, port)) != 0
+
+
+def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toxiproxy, "ANSWER_LIMIT_S", 0.3)
+    server = Toxiproxy()
+    assert server.process_id is not None
+    network = Network(start=lambda url: server)
+    network.backend(9)
+    os.kill(server.process_id, signal.SIGSTOP)
+    try:
+        with pytest.raises(TargetError, match=r"does not answer within 0.3 s$"):
+            network.begin("latency", "backend")
+        with pytest.raises(TargetError, match=r"does not answer any more$"):
+            network.lead(True)
+    finally:
+        os.kill(server.process_id, signal.SIGCONT)
+        network.close()
 
 
 def test_it_ends_with_its_network() -> None:

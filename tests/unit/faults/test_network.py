@@ -40,6 +40,10 @@ class Told:
     def seen(self, name: str) -> bool:
         return name in self.used
 
+    def check(self) -> None:
+        if self.broken:
+            raise TargetError("broken")
+
     def close(self) -> None:
         self.closed = True
 
@@ -64,12 +68,21 @@ def network(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
 def test_clients_go_past_the_proxy_unless_there_is_weather(network: Network, told: Told) -> None:
     assert network.client(4000) == 4000
     assert told.there == {}
-    network.clients = True
+    network.lead(True)
     door = network.client(4000)
     assert door != 4000
     assert told.now() == (door, 4000, (), True)
     assert network.client(4000) == door
     assert len(told.made) == 1
+    network.lead(False)
+    assert network.client(4000) == 4000
+
+
+def test_a_server_that_is_gone_ends_the_run_before_it_begins(network: Network, told: Told) -> None:
+    told.broken = True
+    network.lead(False)
+    with pytest.raises(TargetError, match="broken"):
+        network.lead(True)
 
 
 def test_a_toxic_has_a_proxy_of_its_own_on_the_same_port(network: Network, told: Told) -> None:
@@ -121,7 +134,7 @@ def test_a_side_without_a_proxy_is_said(network: Network) -> None:
 
 
 def test_it_leaves_nothing(network: Network, told: Told) -> None:
-    network.clients = True
+    network.lead(True)
     network.client(4000)
     network.backend(4001)
     network.close()

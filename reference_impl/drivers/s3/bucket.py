@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from functools import cache
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-import boto3.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.response import StreamingBody
 
 from ..base import DriverError, NotFound, Unavailable
+from .client import make_client
 from .place import Place
 
 if TYPE_CHECKING:
@@ -102,7 +100,7 @@ class Bucket:
         with self._guard:
             if timeout_s not in self._clients:
                 with self._asking("client"):
-                    self._clients[timeout_s] = _client(self.place, timeout_s)
+                    self._clients[timeout_s] = make_client(self.place, timeout_s)
             return self._clients[timeout_s]
 
     # -- objects ---------------------------------------------------------------------------
@@ -368,38 +366,6 @@ class Body:
 
     def close(self) -> None:
         self._body.close()
-
-
-def _client(place: Place, timeout_s: float) -> S3Client:
-    region = place.region or ("us-east-1" if place.endpoint else None)
-    config = Config(
-        connect_timeout=place.connect_timeout_s,
-        read_timeout=timeout_s,
-        retries={"mode": "standard", "total_max_attempts": place.attempts},
-        max_pool_connections=place.connections,
-        s3={"addressing_style": "path" if place.endpoint else "auto"},
-        # Many servers know none of the newer checksums; the registry checks digests by itself.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    with _session_guard:  # a session may be used by one thread at a time, its clients by all
-        return _session().client(
-            "s3",
-            region_name=region,
-            endpoint_url=place.endpoint,
-            aws_access_key_id=place.access_key_id,
-            aws_secret_access_key=place.secret_access_key,
-            config=config,
-        )
-
-
-_session_guard = Lock()
-
-
-@cache
-def _session() -> boto3.session.Session:
-    """One for all: it takes long to read the description of S3."""
-    return boto3.session.Session()
 
 
 def _status(error: ClientError) -> int:

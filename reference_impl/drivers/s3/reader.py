@@ -43,7 +43,8 @@ class ObjectReader:
     def _read(self, offset: int, length_bytes: int) -> bytes:
         for left in reversed(range(_ATTEMPTS)):
             try:
-                data = self._from(offset).read(length_bytes)
+                # Even of nothing the end has to be read: only then can the connection be used again.
+                data = self._from(offset).read(length_bytes or None)
                 if len(data) < length_bytes:
                     raise Unavailable(f"{self._found.key}: the answer ended too early")
             except Unavailable:

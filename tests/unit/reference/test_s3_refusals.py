@@ -74,6 +74,16 @@ def test_a_server_that_is_not_there_says_nothing_about_a_path(
         ANYTHING[number](driver)
 
 
+def test_a_server_that_is_silent_is_given_up(place: Place, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody answers
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        driver = Shop(place, str(tmp_path), 1000).driver(endpoint=endpoint, timeout_s=0.1, attempts=2)
+        with pytest.raises(Unavailable, match="Read timeout"):
+            driver.read("a")
+        with pytest.raises(Unavailable, match="Read timeout"):
+            driver.append("a")
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [

@@ -70,6 +70,10 @@ class Inside:
                     if gate is not None:
                         gate(line)
             ended = reader.ended and left_s > 0
+            err.end()
+            for line in out.end():
+                if gate is not None and ended:
+                    gate(line)
         finally:
             reader.close()
         code = self._code(made["Id"]) if ended else None
@@ -103,9 +107,12 @@ class _Lines:
         self._done += new
         return iter(new)
 
+    def end(self) -> Iterator[str]:
+        """What came after the last line's end."""
+        return self.add(b"\n") if self._rest else iter(())
+
     def all(self) -> tuple[str, ...]:
-        rest = self._rest.decode(errors="replace")
-        return (*self._done, *([rest] if rest else []))
+        return tuple(self._done)
 
 
 _Chunk = tuple[bytes | None, bytes | None]

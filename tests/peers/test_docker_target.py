@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from harness.targets.base import TargetError
-from harness.targets.description import Description, parse_description
+from harness.targets.description import CollectorCommand, Description, parse_description
 from harness.targets.docker import DockerTarget
 
 from .engine import Engine
@@ -142,6 +142,26 @@ def test_the_collector_runs_inside_line_by_line(target: DockerTarget) -> None:
     assert list(ended.lines[: len(seen)]) == seen
     assert ended.removed == 1
     assert status(target) == 200
+
+
+def test_a_collector_that_does_not_end_is_killed_with_its_container(engine: Engine) -> None:
+    known = description()
+    served = known.files["config.yml"].replace("{port}", "0")
+    never = CollectorCommand(("/bin/docker-registry", "serve", "{work}/other.yml"), limit_s=1.5)
+    files = {**known.files, "other.yml": served}
+    target = DockerTarget(replace(known, collector=never, files=files))
+    try:
+        target.open()
+        push_blob(target, "kept", b"kept")
+        before = len(engine.processes())
+        ended = target.collect(untagged=False)
+        assert ended.code == -9
+        assert ended.lines[-1] == "killed after 1.5 s"
+        assert len(engine.processes()) == before
+        assert "kept" in stored(target, engine)
+        assert status(target) == 200
+    finally:
+        target.close()
 
 
 @pytest.mark.parametrize(

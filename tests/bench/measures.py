@@ -265,7 +265,7 @@ def _at_once(begin: Callable[[int], Callable[[], int]]) -> float:
         process.start()
     gate.wait(60)
     begun_s = time.perf_counter()
-    counts = [done.get() for _ in processes]
+    counts: list[int] = [done.get() for _ in processes]
     took_s = time.perf_counter() - begun_s
     for process in processes:
         process.join()

@@ -26,6 +26,7 @@ from harness.faults.toxiproxy import Proxies, Toxic, Toxiproxy
 from harness.targets.base import TargetError
 from harness.targets.host import Port
 from harness.targets.process import POLL_S
+from harness.targets.reaper import REAPER
 
 DOWN = "down"
 ATTRIBUTES: dict[str, tuple[str, int]] = {
@@ -74,6 +75,9 @@ class Network:
         self._lines: dict[str, _Line] = {}
         self._lock = threading.RLock()
         self._prefix = f"seatrial-{os.getpid()}-{os.urandom(3).hex()}"
+        self._theirs = url
+        if url is not None:
+            REAPER.watch_proxies(url, self._prefix)
 
     def lead(self, clients: bool) -> None:
         """Whether clients are led through the proxy from now on. Raises where the proxies are gone."""
@@ -131,6 +135,8 @@ class Network:
                     with suppress(TargetError):
                         server.remove(line.names[-1])
                 line.door.close()
+            if self._theirs is not None:
+                REAPER.forget_proxies(self._theirs, self._prefix)
             self._lines.clear()
             if server is not None:
                 server.close()

@@ -71,6 +71,13 @@ class Reaper:
     def forget_label(self, address: str, label: str) -> None:
         self._drop(f"c{address} {label}")
 
+    def watch_proxies(self, address: str, prefix: str) -> None:
+        """Remember the proxies in somebody's Toxiproxy whose names begin so."""
+        self._add(f"t{address} {prefix}")
+
+    def forget_proxies(self, address: str, prefix: str) -> None:
+        self._drop(f"t{address} {prefix}")
+
     def _add(self, entry: str) -> None:
         with self._lock:
             self._entries[entry] = None
@@ -196,6 +203,14 @@ def _ask(address: str, method: str, path: str, limit_s: float) -> bytes:
         connection.close()
 
 
+def clear_proxies(address: str, prefix: str, limit_s: float = REMOVAL_LIMIT_S) -> None:
+    """Remove the proxies whose names begin so from the Toxiproxy at ``http://host:port``. Never raises."""
+    with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+        for name in json.loads(_ask(address, "GET", "/proxies", limit_s)):
+            if name.startswith(prefix):
+                _ask(address, "DELETE", f"/proxies/{name}", limit_s)
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -209,6 +224,9 @@ def main() -> None:
     for entry in entries:
         if entry.startswith(b"p"):
             kill_group(int(entry[1:]))
+    for entry in entries:
+        if entry.startswith(b"t"):
+            clear_proxies(*os.fsdecode(entry[1:]).split(" ", 1))
     labels = [os.fsdecode(entry[1:]).split(" ", 1) for entry in entries if entry.startswith(b"c")]
     for address, label in labels:
         clear_engine(address, label)

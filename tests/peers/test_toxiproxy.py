@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,25 +182,43 @@ def test_a_server_without_metrics_is_refused_in_one_line() -> None:
 KILLED = """
 import json, sys, time
 from harness.faults.network import Network
-network = Network()
+network = Network(*sys.argv[1:])
 print(json.dumps([network._server.process_id, network.backend(9)]), flush=True)
 time.sleep(60)
 """
 
 
-def test_nothing_is_left_when_the_harness_is_killed() -> None:
-    argv = [sys.executable, "-c", KILLED]
+def killed(*url: str) -> tuple[int | None, int]:
+    """A descriptor of the server that a harness started, which was then killed, and its proxy's port."""
+    argv = [sys.executable, "-c", KILLED, *url]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as harness:
         assert harness.stdout is not None
         pid, port = json.loads(harness.stdout.readline())
-        watch = os.pidfd_open(pid)
+        watch = None if pid is None else os.pidfd_open(pid)
         harness.send_signal(signal.SIGKILL)
+    return watch, port
+
+
+def test_nothing_is_left_when_the_harness_is_killed() -> None:
+    watch, port = killed()
+    assert watch is not None
     try:
         assert select.select([watch], [], [], 20.0)[0], "toxiproxy-server still runs"
     finally:
         os.close(watch)
     with socket.socket() as trial:
         assert trial.connect_ex((LOOPBACK, port)) != 0
+
+
+def test_nothing_is_left_in_somebodys_server_when_the_harness_is_killed() -> None:
+    running = Toxiproxy()
+    try:
+        killed(running.url)
+        limit = time.monotonic() + 20.0
+        while running.names():
+            assert time.monotonic() < limit, "the proxy is still there"
+    finally:
+        running.close()
 
 
 def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,8 @@ def main() -> None:
             kill_group(int(entry[1:]))
     for entry in entries:
         if entry.startswith(b"t"):
-            clear_proxies(*os.fsdecode(entry[1:]).split(" ", 1))
+            address, _, prefix = os.fsdecode(entry[1:]).partition(" ")
+            clear_proxies(address, prefix)
     labels = [os.fsdecode(entry[1:]).split(" ", 1) for entry in entries if entry.startswith(b"c")]
     for address, label in labels:
         clear_engine(address, label)

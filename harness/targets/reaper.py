@@ -1,11 +1,11 @@
 """The reaper: a small process that ends what a dead harness left behind.
 
 A harness that is killed cannot clean up after itself. The reaper is told of each process group, each mount,
-each folder and each label of containers that the harness makes; when its standard input ends, because the
-harness closed it or died in any way, it kills the groups that are still there, removes what has a label from
-its Docker engine, unmounts, and removes the folders. (PR_SET_PDEATHSIG would
-do for processes, but it fires when the starting *thread* ends, and leaves folders, which may be in memory,
-behind.)
+each folder, each label of containers and each name of proxies that the harness makes; when its standard input
+ends, because the harness closed it or died in any way, it kills the groups that are still there, removes what
+is named so from its Docker engine and its Toxiproxy, unmounts, and removes the folders. (PR_SET_PDEATHSIG
+would do for processes, but it fires when the starting *thread* ends, and leaves folders, which may be in
+memory, behind.)
 
 This file is both sides: imported, it is the harness's side; run as a script, it is the reaper. The script
 must not import anything but the standard library.

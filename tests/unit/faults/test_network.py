@@ -26,6 +26,7 @@ class Told:
         self.made: list[str] = []
         self.closed = False
         self.broken = False
+        self.busy = False
 
     def add(self, name: str, port: int, upstream: int, toxics: tuple[Toxic, ...], *, open: bool) -> None:
         if self.broken:
@@ -33,6 +34,8 @@ class Told:
         assert all(other[0] != port for other in self.there.values()), "two proxies on one port"
         self.there[name] = (port, upstream, toxics, open)
         self.made.append(name)
+        if self.busy:
+            self.used.add(name)
 
     def remove(self, name: str) -> None:
         self.there.pop(name, None)
@@ -115,6 +118,14 @@ def test_only_what_went_through_while_it_lasted_counts(network: Network, told: T
     third = network.begin("latency", "backend")
     network.heal()
     assert (first.felt, second.felt, third.felt) == (True, False, False)
+
+
+def test_a_connection_right_after_the_healing_does_not_count(network: Network, told: Told) -> None:
+    network.backend(4000)
+    early = network.begin("latency", "backend")
+    told.busy = True
+    network.heal()
+    assert early.felt is False
 
 
 def test_what_could_not_be_healed_is_healed_later(network: Network, told: Told) -> None:

@@ -23,7 +23,14 @@ from harness.targets.description import CollectorCommand, Description, parse_des
 from harness.targets.docker import DockerTarget
 
 from .engine import Engine
-from .images import FILE, REGISTRY_IMAGE, program_image
+from .images import (
+    FILE,
+    REFERENCE_FILE,
+    REFERENCE_IMAGE,
+    REGISTRY_IMAGE,
+    program_image,
+    reference_image,
+)
 from .registries import PROJECT
 
 RUN_LIMIT_S = 240.0
@@ -211,7 +218,8 @@ sys.stdin.read()
 """
 
 
-def test_a_killed_harness_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_harness_that_is_ended_leaves_nothing(engine: Engine, tmp_path: Path, number: int) -> None:
     file = tmp_path / "boxed.toml"
     file.write_text(FILE)
     harness = subprocess.Popen(
@@ -220,13 +228,14 @@ def test_a_killed_harness_leaves_nothing(engine: Engine, tmp_path: Path) -> None
         env={**os.environ, **engine.environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert harness.stdout is not None
     assert harness.stdin is not None
     with harness, harness.stdout as said:
         assert said.readline() == b"open\n"
         assert len(left(engine)) == 2
-        harness.send_signal(signal.SIGKILL)
+        harness.send_signal(number)
         harness.wait(10)
     limit = time.monotonic() + REAP_LIMIT_S
     while left(engine):
@@ -237,17 +246,30 @@ def test_a_killed_harness_leaves_nothing(engine: Engine, tmp_path: Path) -> None
 def test_the_harness_finds_what_is_wrong_with_a_registry_in_a_container(
     engine: Engine, tmp_path: Path
 ) -> None:
-    file = tmp_path / "boxed.toml"
-    file.write_text(FILE)
+    ran = trials(engine, tmp_path, FILE, "test_listing")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    found = json.loads((tmp_path / "seatrial-out" / "findings.json").read_text())
+    assert "P7" in {finding["property"] for finding in found["findings"]}
+
+
+def test_the_reference_in_a_container_holds(engine: Engine, tmp_path: Path) -> None:
+    reference_image(engine, REFERENCE_IMAGE)
+    ran = trials(engine, tmp_path, REFERENCE_FILE, "test_listing or test_durability or test_collection")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads((tmp_path / "seatrial-out" / "findings.json").read_text())
+    assert found["findings"] == []
+
+
+def trials(engine: Engine, folder: Path, text: str, families: str) -> subprocess.CompletedProcess[str]:
+    file = folder / "boxed.toml"
+    file.write_text(text)
     command = ["run", "--target-file", str(file), "--profile", "quick", "--seed", "1", "--budget", "4"]
-    ran = subprocess.run(
-        [sys.executable, "-m", "harness.cli", *command, "-k", "test_listing"],
-        cwd=tmp_path,
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *command, "-k", families],
+        cwd=folder,
         env={**os.environ, **engine.environment, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
+        text=True,
         timeout=RUN_LIMIT_S,
     )
-    assert ran.returncode == 1, ran.stdout.decode() + ran.stderr.decode()
-    found = json.loads((tmp_path / "seatrial-out" / "findings.json").read_text())
-    assert "P7" in {finding["property"] for finding in found["findings"]}

@@ -17,10 +17,11 @@ README = Path(__file__).resolve().parents[3] / "README.md"
 
 def test_the_examples_can_be_read(tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
-    scenario, struck, target, settings = blocks
+    scenario, struck, target, container, settings = blocks
     assert len(load(scenario, "README.md").plan.check()) == 4
     assert needs_of(load(struck, "README.md").plan.check()) == ("collect", "syscall")
     assert parse_description(target, "ours", "README.md").collector is not None
+    assert parse_description(container, "boxed", "README.md").container is not None
     file = tmp_path / "registry.toml"
     file.write_text(settings)
     found = load_settings(str(file))

@@ -222,7 +222,7 @@ class DockerTarget:
         if not self.running() or self._inside is None:
             raise TargetError(f"{self.name}: the collector needs a running container; start it first")
         ended = self._inside.run([self._fill(each) for each in command], collector.limit_s, gate)
-        if ended.timed_out:
+        if ended.timed_out and self.running():
             # Docker cannot end one program in a container, only all of it.
             self.kill()
             self.start()

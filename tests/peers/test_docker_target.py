@@ -151,6 +151,19 @@ def test_the_collector_runs_inside_line_by_line(target: DockerTarget) -> None:
     assert status(target) == 200
 
 
+def test_a_collector_ends_with_a_registry_that_is_killed(target: DockerTarget) -> None:
+    target.open()
+    push_blob(target, "a", b"unreferenced")
+    ended = target.collect(untagged=False, gate=lambda line: target.kill())
+    # The collector may have been through before its first line was looked at.
+    assert ended.code in (0, 137, -9)
+    assert not target.running()
+    with pytest.raises(TargetError, match="the collector needs a running container; start it first"):
+        target.collect(untagged=False)
+    target.start()
+    assert target.collect(untagged=False).code == 0
+
+
 def test_a_collector_that_does_not_end_is_killed_with_its_container(engine: Engine) -> None:
     known = description()
     served = known.files["config.yml"].replace("{port}", "0")

@@ -207,6 +207,8 @@ class _Judge:
             return
         if step.answered == "lost" or seen.status in EXCUSES or before.life != "open":
             return
+        if before.lost and step.answered == "order":
+            return  # as for a chunk: the PATCH that broke may still be at work
         if step.out_of_order:
             if step.answered == "refused" and self.history.promises.spec == "dev":
                 yield self._found(

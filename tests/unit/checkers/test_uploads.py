@@ -281,6 +281,15 @@ def test_a_session_may_be_busy_with_a_request_that_broke() -> None:
     assert "P6 uploads.in_order_refused" not in t.checks()
 
 
+@pytest.mark.parametrize(("status", "found"), [(416, set()), (400, {"P6 uploads.refused"})])
+def test_a_commit_may_find_a_session_busy_with_a_request_that_broke(status: int, found: set[str]) -> None:
+    t = opened()
+    t.patch("r", "b", 0, 20, None, error="cut", cut="half", sent=0, headers={})
+    t.status("r", None, 204)
+    t.finish("r", "b", status, first=0, size=100)
+    assert t.checks() == found
+
+
 def test_what_a_client_did_not_send_may_be_refused() -> None:
     t = opened()
     t.finish("r", "b", 400, first=0, size=100, cut="half", sent=0)

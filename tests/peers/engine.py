@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,7 +45,8 @@ _OPTIONS = (
 
 
 class Engine:
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = _OPTIONS) -> None:
+        self._options = options
         self._work = WorkFolder()
         self.folder = self._work.path
         self.name = self.folder.name
@@ -61,7 +63,7 @@ class Engine:
             f"--host=unix://{self.folder}/socket",
             f"--pidfile={self.folder}/pid",
             f"--cgroup-parent=/{self.name}",
-            *_OPTIONS,
+            *self._options,
         ]
         command = [*_UNSHARE, "sh", "-ec", f'{_HIDE} exec "$@"', *arguments[:1], *arguments]
         with (self.folder / "log").open("wb") as file:

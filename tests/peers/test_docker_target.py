@@ -22,6 +22,7 @@ from harness.targets.base import TargetError
 from harness.targets.description import CollectorCommand, Description, parse_description
 from harness.targets.docker import DockerTarget
 
+from . import programs
 from .engine import Engine
 from .images import (
     FILE,
@@ -254,6 +255,39 @@ def test_a_harness_that_is_ended_leaves_nothing(engine: Engine, tmp_path: Path, 
     while left(engine):
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+_BRIDGED = """
+import os
+from harness.targets.description import parse_description
+from harness.targets.docker import DockerTarget
+from tests.peers.engine import Engine
+from tests.peers.images import FILE, REGISTRY_IMAGE, program_image
+from tests.peers.test_docker_target import left, status
+
+options = ("--exec-opt=native.cgroupdriver=cgroupfs", "--storage-driver=vfs", "--ip6tables=false")
+with Engine(options) as engine:
+    os.environ |= engine.environment
+    program_image(engine, REGISTRY_IMAGE, "docker-registry")
+    target = DockerTarget(parse_description(FILE, "boxed", "boxed.toml"))
+    try:
+        target.open()
+        print(status(target), target.url.removeprefix("http://") in engine.docker("ps"))
+        target.restart()
+        target.fresh()
+        print(status(target))
+    finally:
+        target.close()
+    print(left(engine))
+"""
+
+
+@pytest.mark.peer("ip")
+def test_the_port_is_published_where_the_engine_has_a_bridge() -> None:
+    """In a network of the test's own: an engine with a bridge changes the one that it is in."""
+    inside = 'ip link set lo up; exec "$@"'
+    command = ["unshare", "--net", "sh", "-ec", inside, "sh", sys.executable, "-c", _BRIDGED]
+    assert programs.run(*command, cwd=PROJECT).decode() == "200 True\n200\n[]\n"
 
 
 def test_the_harness_finds_what_is_wrong_with_a_registry_in_a_container(

@@ -248,6 +248,8 @@ class Collection:
         ]
 
     def _condemn(self, candidates: list[Candidate]) -> None:
+        if candidates and not self._policy.dry_run:
+            self._driver.settle_all()  # or a manifest whose removal was not durable yet could come back
         left = iter(candidates)
         while batch := list(islice(left, self._batch_max)):
             for one in batch:
@@ -303,6 +305,8 @@ class Collection:
                     self._say(step, name=str(digest))
             elif purge and self._is_due(collection):
                 due.append((collection, digest, size_bytes))
+        if due:
+            self._driver.settle_all()
         left = iter(due)
         while batch := list(islice(left, self._batch_max)):
             self._workers.map(lambda one: sweep.purge(self._driver, one[0], one[1]), batch)

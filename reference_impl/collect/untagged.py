@@ -40,6 +40,8 @@ def set_aside(
         # Judged again, now that nobody can push; what was read before is not read again.
         now = survey.read(driver, found.repository, found)
         removed = chosen & eligible(driver, now, spared_after_ns)
+        if removed:  # or a tag whose removal was not durable yet could come back
+            driver.settle_all()
         for canonical in sorted(removed):
             aliases = [alias for alias, target in now.aliases.items() if target == canonical]
             for name in [*sorted(aliases), canonical]:  # that it is there is told by the canonical name

@@ -93,6 +93,10 @@ class Driver(Protocol):
         gone.  For what was not written durably, or by someone who may not have come to that.  Raises
         NotFound."""
 
+    def settle_all(self) -> None:
+        """Make everything durable that anybody has done until now, above all removals: before something is
+        destroyed because something else is gone."""
+
     def append(self, path: str) -> Appender:
         """Become the only writer of an existing file.  Raises NotFound, Busy."""
 

@@ -127,6 +127,10 @@ class FilesystemDriver:
         self._folders.settle(os.path.dirname(full))
         self._settled.add(full, found)
 
+    def settle_all(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # nothing was ever stored
+            self._posix.sync_all(self._root)
+
     def append(self, path: str) -> FileAppender:
         full = self._full(path)
         with _translated(path):

@@ -86,6 +86,9 @@ class MemoryDriver:
     def settle(self, path: str) -> None:
         self.stat(path)
 
+    def settle_all(self) -> None:
+        pass
+
     def append(self, path: str) -> MemoryAppender:
         with self._guard:
             file = self._file(path)

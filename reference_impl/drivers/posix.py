@@ -7,7 +7,10 @@ files: nothing is told from whether one is there.  Every call may raise OSError.
 
 from __future__ import annotations
 
+import ctypes
 import os
+
+_syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 STEPS: dict[str, str] = {
     "create": "open(O_CREAT | O_EXCL): a new name for a new, empty file",
@@ -15,6 +18,7 @@ STEPS: dict[str, str] = {
     "truncate": "ftruncate: cut an open file",
     "sync": "fsync of a file: its content survives a power cut",
     "sync_folder": "fsync of a folder: the names in it survive a power cut",
+    "sync_all": "syncfs: everything that was done so far by anybody",
     "rename": "rename: atomic, also over a file that is there",
     "link": "link: a second name",
     "unlink": "unlink: remove the name of a file",
@@ -52,6 +56,21 @@ class Posix:
         fd = os.open(full, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_all(self, full: str) -> None:
+        """The whole file system that a folder is on."""
+        if not self.fsync:
+            return
+        if _syncfs is None:
+            os.sync()
+            return
+        fd = os.open(full, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _syncfs(fd) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), full)
         finally:
             os.close(fd)
 

@@ -6,7 +6,8 @@ What holds after a kill (see test_crash_points.py) holds after that, too.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from reference_impl.registry.store import Registry
 
 from .crash.after import complaints
 from .crash.client import Client
-from .crash.facts import Facts
-from .crash.mortal import Died, Mortal
+from .crash.facts import Facts, settle
+from .crash.mortal import Died, Mortal, Point
 from .crash.power import Recorder, remains
 from .crash.scenes import SCENES, Scene
 
@@ -58,26 +59,52 @@ def test_power_cut_at_every_step(
     assert states > 1
 
 
+def _killed(root: Path, scene: Scene) -> Iterator[tuple[Point, Facts, Recorder]]:
+    """What a process leaves that was killed at each point of a scene; then others may use the recorder. The
+    folder is removed again."""
+    (root / "whole").mkdir()
+    facts, whole = Facts(), Mortal()
+    scene.prepare(Client(_open(root / "whole"), facts))
+    scene.run(Client(_open(root / "whole", whole), facts))
+    for point in whole.points():
+        here, facts = root / str(point), Facts()
+        here.mkdir()
+        scene.prepare(Client(_open(here), facts))
+        recorder = Recorder(here, point)
+        with pytest.raises(Died):
+            scene.run(Client(_open(here, recorder), facts))
+        recorder.revive()
+        yield point, facts, recorder
+        shutil.rmtree(here)
+
+
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_power_cut_after_a_kill(scene: Scene, tmp_path: Path) -> None:
-    """What a killed process has done and not synced is not taken for durable by the next one."""
-    facts = Facts()
-    (tmp_path / "whole").mkdir()
-    scene.prepare(Client(_open(tmp_path / "whole"), facts))
-    whole = Mortal()
-    scene.run(Client(_open(tmp_path / "whole", whole), facts))
-    for point in whole.points():
-        root, facts = tmp_path / str(point), Facts()
-        root.mkdir()
-        scene.prepare(Client(_open(root), facts))
-        recorder = Recorder(root, point)
-        with pytest.raises(Died):
-            scene.run(Client(_open(root, recorder), facts))
-        recorder.revive()
-        scene.run(Client(_open(root, recorder), facts))
+    """What a killed process has done and not synced is not taken for durable by one that does it again."""
+    for point, facts, recorder in _killed(tmp_path, scene):
+        scene.run(Client(_open(recorder.root, recorder), facts))
         _, tree = next(remains(recorder, len(recorder.log)))
-        shutil.rmtree(root)
-        tree.put(root)
-        wrong = complaints(_open(root), facts, scene, power=True)
+        tree.put(tmp_path / "after")
+        wrong = complaints(_open(tmp_path / "after"), facts, scene, power=True)
         assert wrong == [], f"killed at {point}, then done again: {recorder.taken_until(len(recorder.log))}"
-        shutil.rmtree(root)
+        shutil.rmtree(tmp_path / "after")
+
+
+@pytest.mark.parametrize(
+    "scene", [scene for scene in SCENES if "delete" in scene.name], ids=lambda scene: scene.name
+)
+def test_power_cut_after_a_kill_and_a_collection(scene: Scene, tmp_path: Path) -> None:
+    """What a killed process has removed and not synced is not taken for gone by a collector: it could come
+    back, and what it leads to would not."""
+    for point, facts, recorder in _killed(tmp_path, scene):
+        seen = facts.copy()
+        assert settle(_open(recorder.root), seen) == []
+        Client(_open(recorder.root, recorder), seen).collect(delete_untagged=True)
+        facts.purged |= seen.purged
+        facts.allow({key: facts.of(key) | seen.of(key) for key in seen.allowed})
+        for what, tree in remains(recorder, len(recorder.log)):
+            tree.put(tmp_path / "after")
+            then = replace(scene, collects=True)
+            wrong = complaints(_open(tmp_path / "after"), facts.copy(), then, power=True)
+            assert wrong == [], f"killed at {point}, collected, left is what was synced and {what}"
+            shutil.rmtree(tmp_path / "after")

@@ -15,7 +15,6 @@ Times of files are not modelled.
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,9 +52,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a file holds, or which names a folder has, was made durable."""
+    """What a file holds, or which names a folder has, was made durable; with no ``node``, everything was."""
 
-    node: int
+    node: int | None
 
 
 Change = Named | Written | Cut
@@ -131,6 +130,7 @@ class Recorder(Mortal):
 
     def __init__(self, root: Path, point: Point | None = None) -> None:
         super().__init__(point)
+        self.root = root
         self._root = str(root)
         self._inodes: dict[tuple[int, int], int] = {}
         self._next = ROOT + 1
@@ -217,6 +217,9 @@ class Recorder(Mortal):
         assert node is not None, full
         return Synced(node)
 
+    def _sync_all(self, full: str, _: None) -> Entry:
+        return Synced(None)
+
     def _rename(self, source: str, target: str, _: None) -> Entry | None:
         node = self._at(source)
         if node == self._at(target):
@@ -260,21 +263,22 @@ for _name in STEPS:
 
 def durable(log: list[Entry], end: int) -> set[int]:
     """Which changes before ``end`` survive for certain, as positions in the log."""
-    synced: dict[int, list[int]] = {}
+    last: dict[int | None, int] = {}
     for position in range(end):
         entry = log[position]
         if isinstance(entry, Synced):
-            synced.setdefault(entry.node, []).append(position)
+            last[entry.node] = position
 
-    def is_synced_after(node: int, position: int) -> bool:
-        return bisect_right(synced.get(node, []), position) < len(synced.get(node, []))
+    def is_synced_after(node: int | None, position: int) -> bool:
+        return last.get(node, -1) > position
 
     found = set()
     for position in range(end):
         entry = log[position]
         if isinstance(entry, Synced):
             continue
-        nodes = [folder for folder, _, _ in entry.names] if isinstance(entry, Named) else [entry.node]
+        nodes: list[int | None] = [None]
+        nodes += [folder for folder, _, _ in entry.names] if isinstance(entry, Named) else [entry.node]
         if any(is_synced_after(node, position) for node in nodes):
             found.add(position)
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from . import auth
+from .allocator import give_back_soon
 from .api.app import build
 from .api.limits import Limits
 from .api.observe import Watcher, log_access
@@ -45,6 +46,7 @@ def run(configuration: Configuration) -> int:
     authorizer = auth.build(settings.auth)
     certificate = _certificate(configuration)
     _allow_many_files()
+    give_back_soon()
     driver = open_driver(configuration)
     registry = Registry(
         driver,

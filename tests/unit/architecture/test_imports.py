@@ -108,6 +108,7 @@ STOREYS: dict[str, frozenset[str]] = {
     "api": frozenset({"registry", "auth", "drivers", "logs"}),
     "collect": frozenset({"registry", "drivers"}),
     # What makes a program of them.
+    "allocator": frozenset(),
     "logs": frozenset(),
     "settings": frozenset({"auth"}),
     "setting_keys": frozenset({"settings"}),
@@ -117,7 +118,7 @@ STOREYS: dict[str, frozenset[str]] = {
     "serve": frozenset({"connection", "tls"}),
     "stores": frozenset({"configuration", "settings", "registry", "drivers", "collect"}),
     "service": frozenset(
-        {"configuration", "settings", "stores", "connection", "serve", "tls", "logs"}
+        {"configuration", "settings", "stores", "connection", "serve", "tls", "logs", "allocator"}
         | {"api", "auth", "registry", "drivers", "collect"}
     ),
     "commands": frozenset(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import platform
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections import Counter
@@ -19,6 +22,7 @@ from reference_impl.registry import documents
 from reference_impl.registry.errors import Refusal
 from reference_impl.registry.store import Registry
 
+from .conftest import PROJECT
 from .images import index, sha, store_image
 
 ABSENT = sha(b"absent")
@@ -122,6 +126,31 @@ def test_no_request_waits_for_the_garbage_collector(no_collector: None) -> None:
         return left
 
     assert asyncio.run(garbage()) == []
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has to be told")
+def test_freed_blocks_go_back() -> None:
+    """By itself glibc keeps the second block of a size, for a third one."""
+    script = """if True:
+        import sys
+        from pathlib import Path
+        from reference_impl.allocator import give_back_soon
+        if sys.argv[1] == "told":
+            assert give_back_soon()
+        def resident_kib():
+            status = Path("/proc/self/status").read_text()
+            return int(status.partition("VmRSS:")[2].split()[0])
+        before = resident_kib()
+        for _ in range(2):
+            block = b"x" * (5 << 20)
+            del block
+        print(resident_kib() - before)
+    """
+    kept_kib = {
+        when: int(subprocess.check_output([sys.executable, "-c", script, when], cwd=PROJECT, timeout=60))
+        for when in ("told", "by itself")
+    }
+    assert kept_kib["told"] < 1 << 10 < 4 << 10 < kept_kib["by itself"]
 
 
 def test_large_manifests_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,46 @@
+"""``python -m tests.quality.hostile_input [--cases N] [--seed N] [--driver filesystem|memory]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from . import run, served, surroundings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.quality.hostile_input", description=run.__doc__)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--driver", choices=("filesystem", "memory"), default="filesystem")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        parent = Path(folder) / "around"
+        parent.mkdir()
+        root = surroundings.make(parent)
+        before = surroundings.seen(parent, root)
+        arguments = ["--driver", options.driver, "--root", str(root), "--unsafe-no-fsync"]
+        server = served.Served(arguments, Path(folder) / "log")
+        try:
+            outcome = run.send(
+                server.port,
+                options.seed,
+                range(options.cases),
+                between=lambda sent: print(sent, server.usage(), flush=True),
+            )
+            print(f"{outcome.sent} cases, {outcome.requests} requests")
+            print("shapes  ", dict(outcome.shapes.most_common()))
+            print("statuses", dict(sorted(outcome.statuses.items())))
+            for failure in outcome.failures:
+                print(failure.case.seed, failure.case.shape, failure.flaws, list(failure.segments))
+        finally:
+            server.stop()
+        untouched = surroundings.seen(parent, root) == before and not surroundings.foreign(root)
+        print("nothing outside the root was touched" if untouched else "SOMETHING OUTSIDE WAS TOUCHED")
+    return 0 if untouched and not outcome.failures else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,10 +6,10 @@ Many blobs are condemned at once, with one sync, and a crash at any point is saf
 2. One by one, while its publishers are kept away: is the lease still the one that was noted?  Then the
    first name is removed; otherwise the second.  Neither is synced.
 
-The only order that matters is that 1 is durable before 2 begins.  After it, whatever part of the
-removals a power cut undoes, the content has at least one name: under ``blobs`` it is found as garbage
-again, and in the trash it is judged again.  Purging needs no order either: what it removes was judged
-twice, and nothing leads to it.
+Two orders matter.  That nothing leads to the content must be durable before 1 (the caller settles all),
+and 1 before 2.  Whatever part of the removals a power cut then undoes, the content has at least one name:
+under ``blobs`` it is found as garbage again, and in the trash it is judged again.  Before purging, all is
+settled once more.
 """
 
 from __future__ import annotations

@@ -42,6 +42,9 @@ class ReadOnlyDriver:
     def settle(self, path: str) -> None:
         raise ReadOnly(path)
 
+    def settle_all(self) -> None:
+        raise ReadOnly("settle_all")
+
     def append(self, path: str) -> Appender:
         raise ReadOnly(path)
 

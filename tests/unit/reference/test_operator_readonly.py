@@ -120,6 +120,7 @@ def test_the_driver_refuses_every_change() -> None:
         lambda: driver.write_all([("a/b", b"y")]),
         lambda: driver.create("a/c"),
         lambda: driver.settle("a/b"),
+        driver.settle_all,
         lambda: driver.append("a/b"),
         lambda: driver.make_folder("c"),
         lambda: driver.move("a/b", "a/c"),

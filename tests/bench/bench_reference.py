@@ -8,6 +8,7 @@ the reference's over Distribution's; above 1.00 the reference is better. ``--fol
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -147,6 +148,7 @@ def collect(folder: Path, shape: stores.Shape, rounds: int) -> None:
     for number in range(rounds):
         for one in contestants(folder / str(number), list(took), ()):
             made = stores.make(str(one.root), shape)
+            os.sync()  # or whoever syncs first pays for the making
             collected = one.collect()
             left = sum(1 for _ in (one.root / "docker/registry/v2/blobs").glob("*/*/*/data"))
             assert left == made.live_files, f"{one.name} left {left} of {made.live_files} files"
@@ -175,6 +177,7 @@ def growth(folder: Path, reference_options: Sequence[str]) -> None:
     for blobs in (1000, 10_000, 100_000):
         (one,) = contestants(folder / str(blobs), [REFERENCE], reference_options)
         stores.make(str(one.root), stores.Shape(blobs, blobs // 10))
+        os.sync()
         with one.served:
             figures = {
                 name: statistics.median(MEASURES[name].run(one.place, measures.Scale()) for _ in range(3))

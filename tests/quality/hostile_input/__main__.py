@@ -1,4 +1,4 @@
-"""``python -m tests.quality.hostile_input [--cases N] [--seed N] [--driver filesystem|memory]``."""
+"""``python -m tests.quality.hostile_input``: as the test does, and failures made small."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.quality.hostile_input", description=run.__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", type=int, help="send this case alone")
     parser.add_argument("--driver", choices=("filesystem", "memory"), default="filesystem")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -27,14 +28,14 @@ def main() -> int:
             outcome = run.send(
                 server.port,
                 options.seed,
-                range(options.cases),
+                range(options.cases) if options.only is None else [options.only],
                 between=lambda sent: print(sent, server.usage(), flush=True),
             )
             print(f"{outcome.sent} cases, {outcome.requests} requests")
             print("shapes  ", dict(outcome.shapes.most_common()))
             print("statuses", dict(sorted(outcome.statuses.items())))
             for failure in outcome.failures:
-                print(failure.case.seed, failure.case.shape, failure.flaws, list(failure.segments))
+                print("\n".join(failure.flaws), run.explained(server.port, failure), sep="\n", flush=True)
         finally:
             server.stop()
         untouched = surroundings.seen(parent, root) == before and not surroundings.foreign(root)

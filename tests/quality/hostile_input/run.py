@@ -12,6 +12,7 @@ import httpx
 from . import world
 from .client import Client
 from .framing import Case, case
+from .minimise import minimise, shown
 
 LANES = 8
 BATCH = 500
@@ -50,6 +51,22 @@ def send(
     return outcome
 
 
+def explained(port: int, failure: Failure) -> str:
+    """The bytes that made it fail, as few of them as still do."""
+
+    def fails(data: bytes) -> bool:
+        client = Client(port, limit_s=3.0)
+        try:
+            return bool(client.check(failure.case, (data,)))
+        except OSError:
+            return True
+        finally:
+            client.close()
+
+    data = b"".join(failure.segments)
+    return shown(failure.case, minimise(data, fails) if fails(data) else data)
+
+
 def _send(port: int, cases: list[Case], outcome: Outcome) -> None:
     guard = threading.Lock()
     waiting = iter(cases)
@@ -62,8 +79,13 @@ def _send(port: int, cases: list[Case], outcome: Outcome) -> None:
                     one = next(waiting, None)
                 if one is None:
                     return
-                segments = client.fill_in(one)
-                flaws = client.check(one, segments)
+                segments = one.segments
+                try:
+                    segments = client.fill_in(one)
+                    flaws = client.check(one, segments)
+                except Exception as error:
+                    client.close()
+                    flaws = [f"the client failed: {error!r}"]
                 with guard:
                     outcome.sent += 1
                     outcome.requests += len(one.methods)
@@ -71,9 +93,6 @@ def _send(port: int, cases: list[Case], outcome: Outcome) -> None:
                     outcome.statuses.update(client.statuses)
                     if flaws:
                         outcome.failures.append(Failure(one, segments, flaws))
-        except Exception as error:
-            with guard:
-                outcome.failures.append(Failure(cases[0], (), [f"the client failed: {error!r}"]))
         finally:
             client.close()
 

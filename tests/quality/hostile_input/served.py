@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,14 +50,18 @@ class Served:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        """Of the server, also where another program runs it as its child."""
+        own = self._process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return int(children[0]) if children else own
 
     def stop(self) -> int:
-        self._process.terminate()
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            os.kill(self.pid, signal.SIGTERM)
         try:
             self._process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            os.kill(self.pid, signal.SIGKILL)
             self._process.communicate()
         return self._process.returncode
 

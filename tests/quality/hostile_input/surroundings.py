@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,10 +52,9 @@ def _seen(folder: Path, root: Path) -> Iterator[tuple[str, tuple[object, ...]]]:
 def foreign(root: Path) -> list[str]:
     """What is in the root that the registry never makes: links, sockets, programs."""
     found = []
-    for folder, _, files in os.walk(root):
-        for name in files:
-            path = os.path.join(folder, name)
+    for folder, folders, files in os.walk(root):
+        for path in (os.path.join(folder, name) for name in (*folders, *files)):
             mode = os.lstat(path).st_mode
-            if mode & 0o170000 != 0o100000 or mode & 0o111:
+            if not (stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and not mode & 0o111)):
                 found.append(path)
     return found

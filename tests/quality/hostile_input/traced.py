@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ def outside(output: Path, root: Path) -> tuple[list[str], int]:
     allowed = (f"{root}/", f"{PROJECT}/reference_impl", *MODULES, *_ALLOWED)
     for call, path in _paths(output):
         seen += 1
-        if not path.startswith(allowed) and path != str(root):
+        normal = os.path.normpath(path)
+        if not normal.startswith(allowed) and normal != str(root):
             found.append(f"{call} {path}")
     return found, seen
 

@@ -73,7 +73,7 @@ def _slot(rng: Random, good: tuple[str, ...], hostile: tuple[str, ...], share: f
 
 
 def _name(rng: Random) -> bytes:
-    return _slot(rng, world.REPOSITORIES, pieces.NAMES, 0.6)
+    return _slot(rng, world.REPOSITORIES, pieces.NAMES, 0.75)
 
 
 def _digest(rng: Random) -> bytes:
@@ -212,6 +212,8 @@ def plain(rng: Random) -> Request:
         headers.append(b"Content-Type: " + rng.choice(pieces.MEDIA_TYPES[:3]).encode())
     if method == b"PATCH" and rng.random() < 0.3:
         headers.append(b"Content-Range: 0-%d" % (len(body) - 1))
+    if method == b"GET" and rng.random() < 0.3:
+        headers.append(b"Range: " + rng.choice(pieces.RANGES).encode())
     while rng.random() < 0.35:
         headers.append(rng.choice(_LINES)(rng))
     return Request(method, path + query, (b"Host: x", *headers), body)

@@ -1,7 +1,7 @@
 """What the registry asks of a storage driver.
 
 Paths are relative, ``/``-separated, and never contain ``..``; the registry builds them from
-validated names only.  A driver knows nothing of what it stores.
+validated names only, and drivers refuse all others.  A driver knows nothing of what it stores.
 """
 
 from __future__ import annotations
@@ -21,12 +21,24 @@ class NotFound(DriverError):
     """Nothing is stored under the path."""
 
 
+class Misplaced(DriverError):
+    """This is no path that can lead below where a driver stores."""
+
+
 class Unavailable(DriverError):
     """The backend does not answer, or cannot just now: nothing is known about the path."""
 
 
 class Busy(DriverError):
     """Someone else holds the lock, and the caller did not want to wait."""
+
+
+def checked(path: str) -> str:
+    """Return a path as it is; "" is where everything is below.  Raises Misplaced."""
+    closed = f"/{path}/"
+    if path and ("//" in closed or "/../" in closed or "/./" in closed or "\0" in path):
+        raise Misplaced(repr(path))
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +80,8 @@ class Appender(Protocol):
 
 class Driver(Protocol):
     """Storage with POSIX-like guarantees.  Every method may be called from any thread, and may raise
-    OSError or Unavailable; NotFound only if the backend itself said so.  A folder that becomes empty may go
-    by itself, unless ``make_folder`` made it."""
+    OSError, Unavailable or Misplaced; NotFound only if the backend itself said so.  A folder that becomes
+    empty may go by itself, unless ``make_folder`` made it."""
 
     def read(self, path: str) -> bytes:
         """Return the whole file.  Raises NotFound."""

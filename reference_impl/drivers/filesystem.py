@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from .base import NotFound, Stat
+from .base import NotFound, Stat, checked
 from .folders import Folders
 from .locks import file_lock, flock, same_file
 from .posix import Posix
@@ -220,7 +220,7 @@ class FilesystemDriver:
     # -- steps -----------------------------------------------------------------------------
 
     def _full(self, path: str) -> str:
-        return f"{self._root}/{path}"
+        return f"{self._root}/{checked(path)}"
 
     def _in_scratch(self, step: Callable[[str], T]) -> tuple[T, str]:
         """Take a step with a fresh temporary name; returns what it returned, and the name."""

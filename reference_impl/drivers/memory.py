@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .base import Busy, DriverError, NotFound, Stat, link_each, walk_files, write_each
+from .base import Busy, DriverError, NotFound, Stat, checked, link_each, walk_files, write_each
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class MemoryDriver:
 
     def make_folder(self, path: str) -> None:
         with self._guard:
-            self._enter(f"{path}/.")
+            self._make(f"{checked(path)}/.")
             self._folders[path].names.discard(".")
 
     def move(self, source: str, target: str) -> None:
@@ -190,12 +190,15 @@ class MemoryDriver:
             raise NotFound(path) from None
 
     def _enter(self, path: str) -> None:
-        """Make the parents of a path and enter its name in the last of them."""
+        """Make the parents of a path and enter its name in the last of them.  Raises Misplaced."""
+        self._make(checked(path))
+
+    def _make(self, path: str) -> None:
         parent, _, name = path.rpartition("/")
         if parent not in self._folders:
             if parent in self._files:
                 raise DriverError(f"{parent} is a file")
-            self._enter(parent)
+            self._make(parent)
             self._folders[parent] = _Folder(time.time_ns())
         self._folders[parent].names.add(name)
 

@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fcntl import LOCK_EX, LOCK_NB
 from hashlib import blake2b
 
-from ..base import Busy, NotFound
+from ..base import Busy, NotFound, checked
 from ..locks import file_lock, flock, same_file
 from .leases import Leases
 
@@ -43,7 +43,7 @@ class Coordination:
         os.makedirs(f"{self.folder}/appends", exist_ok=True)
 
     def lock(self, path: str, *, shared: bool, wait: bool) -> AbstractContextManager[None]:
-        return file_lock(f"{self.folder}/locks/{path}", path, shared=shared, wait=wait)
+        return file_lock(f"{self.folder}/locks/{checked(path)}", path, shared=shared, wait=wait)
 
     @contextmanager
     def guard(self, paths: Iterable[str]) -> Iterator[None]:

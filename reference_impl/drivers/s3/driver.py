@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 
-from ..base import NotFound, Stat, link_each, write_each
+from ..base import NotFound, Stat, checked, link_each, write_each
 from . import leftovers, owner
 from .appends import ObjectAppender
 from .bucket import DELETED_AT_ONCE_MAX, Bucket, Found, Written
@@ -229,7 +229,7 @@ class S3Driver:
     # -- objects ---------------------------------------------------------------------------
 
     def _key(self, path: str) -> str:
-        return self._shelf.key(path)
+        return self._shelf.key(checked(path))
 
     def _head(self, path: str) -> Found | None:
         """None also if the bucket is gone: go on with `_first_below`, which tells."""
@@ -306,7 +306,7 @@ class S3Driver:
     # -- folders ---------------------------------------------------------------------------
 
     def _folder_key(self, path: str) -> str:
-        return self._key(f"{path}/") if path else self._shelf.prefix
+        return f"{self._key(path)}/" if path else self._shelf.prefix
 
     def _first_below(self, path: str) -> Found:
         """Return the first object of a folder, maybe its marker.  Raises NotFound if there is none."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reference_impl.drivers.base import Busy, Driver, NotFound
+from reference_impl.drivers.base import Busy, Driver, DriverError, Misplaced, NotFound
 from reference_impl.drivers.filesystem import FilesystemDriver
 from reference_impl.drivers.posix import Posix
 
@@ -228,6 +230,52 @@ def test_folder_removed_behind_our_back_is_made_again(tmp_path: Path) -> None:
     ours.write("a/b/c", b"2")
     assert theirs.read("a/b/c") == b"2"
     assert theirs.list("tmp") == []
+
+
+OUTSIDE = ["..", "../x", "a/../../x", "a/..", "a/./b", ".", "./a", "/etc/x", "/", "a//b", "a/", "//a", "a\0b"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_paths_that_lead_elsewhere_are_refused(driver: Driver, path: str) -> None:
+    """The registry makes none of them; nothing would come of it if it did."""
+    driver.write("a/b", b"x")
+    writing: list[Callable[[], object]] = [
+        lambda: driver.write(path, b""),
+        lambda: driver.write_all([(path, b"")]),
+        lambda: driver.create(path),
+        lambda: driver.make_folder(path),
+        lambda: driver.move("a/b", path),
+        lambda: driver.link("a/b", path),
+        lambda: driver.link_all([("a/b", path)]),
+    ]
+    for step in writing:
+        with pytest.raises(Misplaced):
+            step()
+    using: list[Callable[[], object]] = [
+        *(lambda one=one: one(path) for one in (driver.read, driver.open, driver.stat, driver.list)),
+        *(lambda one=one: one(path) for one in (driver.append, driver.touch, driver.settle)),
+        *(lambda one=one: one(path) for one in (driver.delete, driver.discard)),
+        lambda: driver.move(path, "c"),
+        lambda: driver.link(path, "c"),
+    ]
+    for step in using:
+        with pytest.raises((Misplaced, NotFound)):
+            step()
+    with contextlib.suppress(DriverError):
+        assert list(driver.walk(path)) == []
+    assert [found for found, _ in driver.walk("a")] == ["a/b"]
+
+
+def test_locks_that_lead_elsewhere_are_refused(tmp_path: Path) -> None:
+    driver = FilesystemDriver(str(tmp_path / "root"), scratch="tmp")
+    with pytest.raises(Misplaced), driver.lock("../lock"):
+        pass
+    assert not (tmp_path / "lock").exists()
+
+
+def test_where_everything_is_below(driver: Driver) -> None:
+    driver.write("a/b", b"x")
+    assert "a" in driver.list("")
 
 
 class Vanishing(Posix):

@@ -286,7 +286,7 @@ class S3Driver:
         with self._coordination.guard(paths):
             for path in paths:
                 self._coordination.break_append(path)
-            self.bucket.delete([self._key(path) for path in paths])
+            self.bucket.delete([self._shelf.key(path) for path in paths])  # also folders' markers
         for path in paths:
             self._leases.drop(path)
             self._shelf.forget(path)
@@ -322,7 +322,7 @@ class S3Driver:
         for path in (self._shelf.path(key) for key in reversed(keys)):
             moved = target + path.removeprefix(source)
             if path.endswith("/"):
-                self.bucket.put(self._key(moved), b"")
+                self.bucket.put(self._folder_key(moved.removesuffix("/")), b"")
             else:
                 self._copy(path, moved)
         self._delete_folder(source)

@@ -97,14 +97,22 @@ def test_power_cut_after_a_kill_and_a_collection(scene: Scene, tmp_path: Path) -
     """What a killed process has removed and not synced is not taken for gone by a collector: it could come
     back, and what it leads to would not."""
     for point, facts, recorder in _killed(tmp_path, scene):
-        seen = facts.copy()
-        assert settle(_open(recorder.root), seen) == []
-        Client(_open(recorder.root, recorder), seen).collect(delete_untagged=True)
-        facts.purged |= seen.purged
-        facts.allow({key: facts.of(key) | seen.of(key) for key in seen.allowed})
-        for what, tree in remains(recorder, len(recorder.log)):
-            tree.put(tmp_path / "after")
-            then = replace(scene, collects=True)
-            wrong = complaints(_open(tmp_path / "after"), facts.copy(), then, power=True)
-            assert wrong == [], f"killed at {point}, collected, left is what was synced and {what}"
-            shutil.rmtree(tmp_path / "after")
+        killed_at, known = len(recorder.log), facts.copy()
+        assert settle(_open(recorder.root), known) == []
+        Client(_open(recorder.root, recorder), known).collect(delete_untagged=True)
+        facts.purged |= known.purged
+        facts.allow({key: facts.of(key) | known.of(key) for key in known.allowed})
+        seen = set()
+        for end in range(killed_at, len(recorder.log) + 1):
+            for what, tree in remains(recorder, end):
+                if tree.signature() in seen:
+                    continue
+                seen.add(tree.signature())
+                tree.put(tmp_path / "after")
+                then = replace(scene, collects=True)
+                wrong = complaints(_open(tmp_path / "after"), facts.copy(), then, power=True)
+                steps = recorder.taken_until(end)
+                assert wrong == [], (
+                    f"killed at {point}, cut after {steps}; left is what was synced and {what}"
+                )
+                shutil.rmtree(tmp_path / "after")

@@ -47,6 +47,7 @@ KINDS: dict[str, ErrorKind] = {
     # Finer situations, each under the nearest of those codes.
     "HEAD_TOO_LARGE": ErrorKind(431, "UNSUPPORTED", "the head of the request is too long"),
     "HEAD_TOO_LATE": ErrorKind(408, "UNSUPPORTED", "the head of the request did not come in time"),
+    "NAME_TOO_LONG": ErrorKind(400, "NAME_INVALID", "the name is too long for the storage"),
     "NOT_UNDERSTOOD": ErrorKind(400, "UNSUPPORTED", "this is no HTTP request that is understood here"),
     "ENDPOINT_UNKNOWN": ErrorKind(404, "UNSUPPORTED", "no such endpoint"),
     "MANIFEST_TOO_LARGE": ErrorKind(413, "MANIFEST_INVALID", "the manifest is too large"),

@@ -35,6 +35,8 @@ def note(scope: Scope, error: Exception) -> str | None:
 
 
 def answer(scope: Scope, error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return refused([Refusal("NAME_TOO_LONG")])
     fault = note(scope, error)
     reason = STORAGE_FAULTS.get(fault or "", "UNKNOWN")
     return refused([Refusal(reason)], {"X-Request-Id": request_id(scope)})

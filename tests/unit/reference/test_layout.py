@@ -10,11 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reference_impl.api.app import build
 from reference_impl.drivers.base import checked
 from reference_impl.drivers.filesystem import FilesystemDriver
 from reference_impl.registry import layout, names
 from reference_impl.registry.digests import ENCODED_CHARS, Digest
 from reference_impl.registry.errors import Refusal
+from reference_impl.registry.store import Registry, filesystem_driver
+
+from .test_names import ask
 
 NAME_MAX_BYTES = 255
 """Of one component of a path, on all usual file systems."""
@@ -283,3 +287,20 @@ def test_the_longest_names_can_be_stored(tmp_path: Any) -> None:
             driver.write(path, b"x")
             assert driver.read(path) == b"x"
             driver.write(layout.trashed_path("f" * 32, path), b"x")
+
+
+def test_names_that_the_storage_cannot_hold(tmp_path: Any) -> None:
+    """A root far down leaves less room: whoever sends a long name is told so, and others are served."""
+    room_bytes = len(layout.session_started_at("a", LONGEST["session"][0])) + 100
+    left = PATH_MAX_BYTES - len(f"{tmp_path}/{layout.ROOT}/") - room_bytes
+    root = "/".join([str(tmp_path), *["d" * 200] * (left // 201), "d" * (left % 201)]).rstrip("/")
+    app = build(Registry(filesystem_driver(root, fsync=False)))
+    assert ask(app, "POST", "/v2/a/blobs/uploads/") == 202
+    long = "a/" * 127 + "a"
+    for method, path in (
+        ("POST", f"/v2/{long}/blobs/uploads/"),
+        ("GET", f"/v2/{long}/manifests/t"),
+        ("GET", f"/v2/{long}/tags/list"),
+        ("HEAD", f"/v2/{long}/blobs/sha512:{'f' * 128}"),
+    ):
+        assert ask(app, method, path) == 400

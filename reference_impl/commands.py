@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -148,6 +149,40 @@ def configuration() -> Configuration:
     return load(context.meta[_FILE], _options(context))
 
 
+# -- deviations ----------------------------------------------------------------------------
+
+
+def deviating(command: F) -> F:
+    """Give a command the options that make the reference defective, or different, on purpose."""
+    for flag, about in (("--variant", "Differ lawfully"), ("--defect", "Have a defect on purpose")):
+        command = click.option(
+            flag, metavar="NAME[,NAME]", multiple=True, expose_value=False, callback=_deviate,
+            help=f"{about}: for those who test harnesses.",
+        )(command)  # fmt: skip
+    return command
+
+
+def _deviate(_context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> None:
+    names = [name for text in given for name in text.split(",") if name]
+    if not names:
+        return
+    from .deviations import Deviation, announce, put_in
+
+    table: Mapping[str, Deviation]
+    if parameter.name == "defect":
+        from .defects import DEFECTS as table
+    else:
+        from .variants import VARIANTS as table
+    for name in names:
+        if name not in table:
+            near = difflib.get_close_matches(name, table, 1)
+            hint = f"; did you mean {near[0]}?" if near else f": see {PROGRAM} {parameter.name}s"
+            raise click.UsageError(f"--{parameter.name} {name}: there is none of that name{hint}")
+    chosen = [table[name] for name in dict.fromkeys(names)]
+    put_in(chosen)
+    announce(chosen)
+
+
 # -- commands ------------------------------------------------------------------------------
 
 
@@ -162,6 +197,7 @@ def cli() -> None:
 
 @cli.command(help="Serve a registry over HTTP.")
 @settings(_STORAGE, _SERVING, _COLLECTION)
+@deviating
 def serve() -> int:
     from .service import run
 
@@ -172,6 +208,7 @@ def serve() -> int:
 
 @cli.command(help="Remove content that nothing refers to; also while a server runs.")
 @settings(_STORAGE, _COLLECTION)
+@deviating
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--json", "form", flag_value="json", help="Only say what it came to, as JSON.")
 @click.option("--json-lines", "form", flag_value="json-lines", help="Say each step, as JSON.")
@@ -233,6 +270,22 @@ def config(as_table: bool) -> None:
     else:
         chosen = configuration()
         click.echo(show(chosen.settings, chosen.source), nl=False)
+
+
+@cli.command(help="Show the defects that --defect can put in.")
+def defects() -> None:
+    from .defects import DEFECTS
+
+    for one in DEFECTS.values():
+        click.echo(f"{one.kind}  {one.name:<32} {one.title} ({'; '.join(one.sources)})")
+
+
+@cli.command(help="Show the lawful differences that --variant can put in.")
+def variants() -> None:
+    from .variants import VARIANTS
+
+    for one in VARIANTS.values():
+        click.echo(f"{one.name:<32} {one.title} ({'; '.join(one.allowed_by)})")
 
 
 @cli.command("hash-password", help="Ask for a password, and print a line for the htpasswd file.")

@@ -1,0 +1,75 @@
+"""A hunt: a campaign that ends when it has found what it was sent for.
+
+It draws the plans that a whole run draws, family by family, beginning with those that are told to be near.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.checkers.finding import Finding
+from harness.machines import FAMILIES
+from harness.plan.plan import Plan
+from harness.report.findings_json import Known
+from harness.report.result import FoundFinding
+from harness.run.campaign import Campaign
+from harness.run.keep import Keeper
+from harness.run.options import Options
+from harness.run.trial import open_trial
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A finding, and how long it took: plans drawn and seconds spent until its first plan had run, without
+    what shrinking of earlier ones took."""
+
+    found: FoundFinding
+    plans: int
+    elapsed_s: float
+
+
+@dataclass
+class Hunt(Campaign):
+    """``enough`` looks at what was found so far, and says whether to go on."""
+
+    enough: Callable[[Sequence[Sighting]], bool] = lambda sightings: bool(sightings)
+    sightings: list[Sighting] = field(default_factory=list)
+    plans: int = 0
+
+    def try_plan(self, plan: Plan) -> None:
+        self.plans += 1
+        super().try_plan(plan)
+
+    def _investigate(self, plan: Plan, finding: Finding, history: Path | None) -> None:
+        if self.over is not None:
+            return
+        seen_s = time.monotonic() - self.started - self._shrinking_s
+        before = set(self.found)
+        super()._investigate(plan, finding, history)
+        new = [found for id_, found in self.found.items() if id_ not in before and found.red]
+        self.sightings += [Sighting(found, self.plans, seen_s) for found in new]
+        if new and self.enough(self.sightings):
+            self.over = "what was looked for was found"
+
+
+def hunt(
+    options: Options,
+    *,
+    first: Sequence[str] = (),
+    enough: Callable[[Sequence[Sighting]], bool] = lambda sightings: bool(sightings),
+    progress: Callable[[str], None] = lambda line: None,
+) -> Hunt:
+    """Try the families, those in ``first`` before the others, until ``enough`` was found or all had their
+    share of the budget. Raises `TargetError`, `OptionError`."""
+    trial = open_trial(options)
+    try:
+        found = Hunt(trial, options, Keeper(options.out), Known(), progress, enough=enough)
+        for id_ in [*first, *(id_ for id_ in FAMILIES if id_ not in first)]:
+            if found.over is None:
+                found.family(id_)
+        return found
+    finally:
+        trial.close()

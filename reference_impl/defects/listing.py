@@ -1,0 +1,7 @@
+"""I: lists with too much in them, or too little."""
+
+from __future__ import annotations
+
+from ..deviations import Defect
+
+DEFECTS: tuple[Defect, ...] = ()

@@ -81,7 +81,7 @@ class Defect(Deviation):
     or a row of the specification.  ``violates`` are the properties, P1 to P12, that a finding may name; the
     first is the usual one.  ``needs`` is what must happen beside requests: nothing, ``concurrency``,
     ``collect``, ``kill``, ``power``, ``storage``, ``network`` or ``time``.  ``operations`` is how many a
-    shrunk plan may have at most.
+    shrunk plan may have at most, ``plans`` in how many plans of its property it must have been seen.
     """
 
     kind: str
@@ -89,6 +89,7 @@ class Defect(Deviation):
     violates: tuple[str, ...]
     needs: tuple[str, ...] = ()
     operations: int = 6
+    plans: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,15 +33,20 @@ class Sighting:
 
 @dataclass
 class Hunt(Campaign):
-    """``enough`` looks at what was found so far, and says whether to go on."""
+    """``enough`` looks at what was found so far, and says whether that will do. The findings of the checks in
+    ``without`` are not seen, as if the harness did not have these checks."""
 
     enough: Callable[[Sequence[Sighting]], bool] = lambda sightings: bool(sightings)
+    without: frozenset[str] = frozenset()
     sightings: list[Sighting] = field(default_factory=list)
     plans: int = 0
 
     def try_plan(self, plan: Plan) -> None:
         self.plans += 1
         super().try_plan(plan)
+
+    def _is_new(self, plan: Plan, finding: Finding) -> bool:
+        return finding.check not in self.without and super()._is_new(plan, finding)
 
     def _investigate(self, plan: Plan, finding: Finding, history: Path | None) -> None:
         if self.over is not None:
@@ -60,13 +65,14 @@ def hunt(
     *,
     first: Sequence[str] = (),
     enough: Callable[[Sequence[Sighting]], bool] = lambda sightings: bool(sightings),
+    without: frozenset[str] = frozenset(),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Hunt:
     """Try the families, those in ``first`` before the others, until ``enough`` was found or all had their
     share of the budget. Raises `TargetError`, `OptionError`."""
     trial = open_trial(options)
     try:
-        found = Hunt(trial, options, Keeper(options.out), Known(), progress, enough=enough)
+        found = Hunt(trial, options, Keeper(options.out), Known(), progress, enough=enough, without=without)
         for id_ in [*first, *(id_ for id_ in FAMILIES if id_ not in first)]:
             if found.over is None:
                 found.family(id_)

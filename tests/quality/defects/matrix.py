@@ -1,0 +1,86 @@
+"""The kill matrix: which defects of the catalogue the default profile finds, over several seeds.
+
+``python -m tests.quality.defects.matrix [--seeds 10] [--jobs 2] [--only NAME,…] [--without CHECK,…]`` hunts for
+every defect with every seed, each hunt in the budget of the default profile, and writes into ``--out`` the file
+``matrix.json`` with each hunt, and the pages ``MATRIX.md`` and ``matrix.html``.  ``--without`` shows what the
+harness would miss if it did not have these checks.  Exits with 1 if a defect was not found with every seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from reference_impl.defects import DEFECTS
+
+from .hunts import Outcome, look_for
+from .pages import Row, html, markdown, row
+
+HUNT_LIMIT_S = 300.0
+
+
+def hunts(
+    names: Sequence[str], seeds: Sequence[int], *, jobs: int, without: Sequence[str] = ()
+) -> Iterable[Outcome]:
+    """Every outcome, as it comes."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, max_tasks_per_child=20) as pool:
+        work = [
+            pool.submit(look_for, (name,), seed, without=tuple(without)) for name in names for seed in seeds
+        ]
+        for done in as_completed(work, timeout=HUNT_LIMIT_S * len(work)):
+            yield done.result()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="how many, from 0 (default: 10)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument("--only", default="", metavar="NAME,…", help="these defects, or these classes (A–I)")
+    parser.add_argument("--without", default="", metavar="CHECK,…", help="as if these checks were not there")
+    parser.add_argument("--out", type=Path, default=Path("seatrial-out/matrix"), metavar="DIR")
+    given = parser.parse_args()
+    only = {text for text in given.only.split(",") if text}
+    names = [name for name, one in DEFECTS.items() if not only or only & {name, one.kind}]
+    without = [text for text in given.without.split(",") if text]
+    begun = time.monotonic()
+    outcomes: list[Outcome] = []
+    for number, outcome in enumerate(hunts(names, range(given.seeds), jobs=given.jobs, without=without), 1):
+        outcomes.append(outcome)
+        name = outcome.names[0]
+        caught = outcome.of(DEFECTS[name])
+        what = f"{caught.violated} {caught.check}, {caught.operations} operations" if caught else "not found"
+        print(f"{number}/{len(names) * given.seeds}  {name}  seed {outcome.seed}: {what}", flush=True)
+    outcomes.sort(key=lambda one: (names.index(one.names[0]), one.seed))
+    rows = [row(DEFECTS[name], [one for one in outcomes if one.names == (name,)]) for name in names]
+    took_s = time.monotonic() - begun
+    write(given.out, rows, outcomes, took_s, without)
+    missed = [one for one in rows if one.found < one.hunts]
+    for one in missed:
+        print(f"not always found: {one.defect.name}: {one.found} of {one.hunts}")
+    print(f"{len(rows) - len(missed)} of {len(rows)} always found, in {took_s:.0f} s; written: {given.out}")
+    return int(bool(missed))
+
+
+def write(
+    folder: Path, rows: Sequence[Row], outcomes: Sequence[Outcome], took_s: float, without: Sequence[str]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = [dataclasses.asdict(one) for one in outcomes]
+    (folder / "matrix.json").write_text(json.dumps({"took_s": took_s, "hunts": plain}, indent=1))
+    (folder / "MATRIX.md").write_text(markdown(rows, took_s, without))
+    (folder / "matrix.html").write_text(html(rows, took_s, without))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

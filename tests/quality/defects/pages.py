@@ -116,8 +116,8 @@ def summary(rows: Sequence[Row]) -> Iterator[tuple[str, str, str, str]]:
 
 ABOUT = (
     "Every defect is put into the reference registry by itself, and looked for as the default profile does,"
-    " within its budget, the families of the properties it violates first. Plans and seconds count until it was"
-    " seen, operations are those of the shrunk plan: all are medians over the seeds."
+    " within its budget, the families of the properties it violates first. Plans and seconds count until it"
+    " was seen, operations are those of the shrunk plan: all are medians over the seeds."
 )
 TITLE = "Kill matrix"
 

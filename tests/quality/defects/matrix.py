@@ -1,9 +1,10 @@
 """The kill matrix: which defects of the catalogue the default profile finds, over several seeds.
 
-``python -m tests.quality.defects.matrix [--seeds 10] [--jobs 2] [--only NAME,…] [--without CHECK,…]`` hunts
-for every defect with every seed, each hunt in the budget of the default profile, and writes into ``--out`` the
-file ``matrix.json`` with each hunt, and the pages ``MATRIX.md`` and ``matrix.html``.  ``--without`` shows what
-the harness would miss if it did not have these checks.  Exits with 1 if a defect was not found with every seed.
+``python -m tests.quality.defects.matrix [--seeds 10] [--jobs 2] [--only NAME,…] [--without CHECK,…]``
+hunts for every defect with every seed, each hunt in the budget of the default profile, and writes into
+``--out`` the file ``matrix.json`` with each hunt, and the pages ``MATRIX.md`` and ``matrix.html``.
+``--without`` shows what the harness would miss if it did not have these checks.  Exits with 1 if a
+defect was not found with every seed.
 """
 
 from __future__ import annotations

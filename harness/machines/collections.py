@@ -17,6 +17,10 @@ def can_untag(machine: PlanMachine) -> bool:
     return "collect-untagged" in machine.features
 
 
+def can_hold(machine: PlanMachine) -> bool:
+    return machine.can("hold")
+
+
 def few_collections(machine: PlanMachine) -> bool:
     """Another run of the collector may find something: there are few, and things happened since the last."""
     runs = [at for at, op in enumerate(machine.draft.operations) if op.do == "collect"]
@@ -98,7 +102,7 @@ class CollectionRules(ManifestRules):
             for _ in range(2):
                 self.do("manifest.put", lane, repo=repo, manifest=self.new_image(repo), tag=tag)
 
-    @step("collect-online", steady, few_collections)
+    @step("collect-online", steady, few_collections, can_hold)
     def collect_held(self) -> None:
         """The collector stands still between marking and removing while clients go on."""
         dice = self.dice

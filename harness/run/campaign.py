@@ -28,6 +28,7 @@ from harness.run.steering import Steering
 from harness.run.trial import Trial
 from harness.shrink import Budget, Shrunk, shrink
 from harness.targets.base import TargetError
+from harness.targets.controls import CONTROLS
 
 BATCH = 25
 """Plans drawn with one Hypothesis seed; a family goes on with the next seed while it has time."""
@@ -377,16 +378,12 @@ def finding_id(plan: Plan, finding: Finding) -> str:
 
 def not_tried(trial: Trial, options: Options) -> tuple[tuple[str, str], ...]:
     """What a run left out, and why, and what would allow it."""
-    rows: list[tuple[str, str]] = []
-    ways = {
-        "kill": "give --kill-cmd and --restart-cmd, or --target-file",
-        "restart": "give --restart-cmd, or --target-file",
-        "pause": "only a process that the harness started: --target-file",
-        "collect": "give --gc-cmd, or --target-file",
-    }
-    for control, way in ways.items():
-        if control not in trial.target.controls:
-            rows.append((control, f"no control over this target; {way}"))
+    rows = [
+        (control, f"no control over this target; {kind.how}")
+        for control, kind in CONTROLS.items()
+        if control not in trial.target.controls
+    ]
+    rows += [(f"faults: {tier}", why) for tier, why in trial.kit.missing.items()]
     rows += [
         (ability, reason)
         for ability, reason in trial.reasons.items()

@@ -30,6 +30,7 @@ from harness.run.shared import Shared, SilentError
 from harness.run.stops import OperationStops
 from harness.run.strikes import CallStops
 from harness.targets.base import Target, TargetError
+from harness.targets.controls import CONTROLS
 from harness.wire import Client
 
 OPERATOR: Lane = "operator"
@@ -238,6 +239,8 @@ class _Run:
 
     def _collect(self, op: Operation, client: Client, stops: OperationStops) -> bool:
         pattern = re.compile(op.hold.line) if op.hold and op.hold.line else None
+        if pattern is not None and "hold" not in self.target.controls:
+            stops.inexact = f"{self.target.name}: {CONTROLS['hold'].how}"
         gate = stops.line_gate(lambda line: pattern is not None and pattern.search(line) is not None)
         untagged = bool(op.get("untagged", False))
         online = not is_barrier(op)

@@ -25,6 +25,8 @@ class OperationStops:
     hold_limit_s: float
     cut_done: str | None = None
     held: bool = False
+    inexact: str | None = None
+    """Why something may go on although it is held; such a hold does not count as delivered."""
     _methods: Counter[str] = field(default_factory=Counter)
     _lines: int = 0
 
@@ -70,7 +72,9 @@ class OperationStops:
         self.journal.control("op.held", self.op.id, self.op.lane)
         self.marks.reach(f"{self.op.id}.held")
         missing = self.marks.wait([hold.until], self.hold_limit_s)
-        if missing is None:
+        if missing is None and self.inexact is not None:
+            self.journal.control("fault.missed", self.op.id, self.op.lane, fault="hold", why=self.inexact)
+        elif missing is None:
             self.journal.control("fault.delivered", self.op.id, self.op.lane, fault="hold")
         else:
             self.journal.control(

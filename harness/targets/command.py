@@ -94,7 +94,7 @@ class CommandTarget:
     @property
     def controls(self) -> frozenset[str]:
         return frozenset(
-            {"kill", "restart", "pause"} | ({"collect"} if self._description.collector else set())
+            {"kill", "restart", "pause"} | ({"collect", "hold"} if self._description.collector else set())
         )
 
     @property

@@ -96,8 +96,10 @@ class UrlTarget:
 
     @property
     def controls(self) -> frozenset[str]:
-        found = self._commands.keys()
-        return frozenset(found if "restart" in found else found - {"kill"})
+        found = set(self._commands)
+        if "restart" not in found:
+            found.discard("kill")
+        return frozenset(found | {"hold"} if "collect" in found else found)
 
     @property
     def owned(self) -> bool:

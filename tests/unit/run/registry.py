@@ -94,7 +94,7 @@ class MemoryTarget:
 
     name = "memory"
     promises = Promises(collection="offline")
-    controls = frozenset({"collect"})
+    controls: frozenset[str] = frozenset({"collect", "hold"})
     owned = True
 
     def __init__(self) -> None:

@@ -129,6 +129,19 @@ def test_a_quiet_point_reads_back_what_was_touched(target: MemoryTarget) -> None
     } <= calls
 
 
+def test_a_hold_where_the_collector_may_run_ahead_is_not_claimed(
+    target: MemoryTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "controls", frozenset({"collect"}))
+    history = run(
+        target,
+        op("gc", "collector", "collect", hold=Hold("p", line="blobs marked")),
+        op("p", 1, "blob.push", blob="c", after=("gc.held",)),
+    )
+    assert not list(history.what("fault.delivered"))
+    assert [control.op for control in history.what("fault.missed")] == ["gc"]
+
+
 def test_each_execution_has_bytes_and_names_of_its_own(target: MemoryTarget) -> None:
     plan = Plan((op("p", 1, "blob.push", blob="c"),), {"c": BlobSpec(100)})
     executor = Executor(target, Abilities(), lambda _: Client(target.url), namespace="t")

@@ -145,7 +145,7 @@ def test_promises_can_be_replaced() -> None:
 def test_a_file_is_a_target(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(FULL)
     assert load_target(str(tmp_path / "mine.toml")).name == "mine"
-    assert load_target(tmp_path / "mine.toml").controls == {"kill", "restart", "pause", "collect"}
+    assert load_target(tmp_path / "mine.toml").controls == {"kill", "restart", "pause", "collect", "hold"}
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_the_collector_is_told_what_to_do(serve: Serve) -> None:
     target = UrlTarget(
         serve(registry), gc_command='echo "$SEATRIAL_URL ${SEATRIAL_UNTAGGED:-no}"; echo e >&2; exit 5'
     )
-    assert target.controls == {"collect"}
+    assert target.controls == {"collect", "hold"}
     assert target.promises.collection == "offline"
     seen: list[str] = []
     collected = target.collect(untagged=True, gate=seen.append)

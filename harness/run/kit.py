@@ -17,6 +17,7 @@ from harness.faults.volume import Volume
 from harness.targets.base import TargetError
 from harness.targets.command import CommandTarget
 from harness.targets.description import Description
+from harness.targets.url import tappable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,22 @@ class Kit:
                 kit.missing["network"] = str(error)
         return kit
 
+    @classmethod
+    def at(cls, url: str, wanted: frozenset[str], *, toxiproxy: str | None = None) -> Kit:
+        """What of it can be had for a registry that runs already: weather between clients and registry."""
+        kit = cls(wanted & TIERS.keys())
+        kit.missing = dict.fromkeys(kit.wanted, "only for a registry that the harness starts: --target-file")
+        if "network" in kit.wanted:
+            why = None if toxiproxy is not None else TIERS["network"].available()
+            if tappable(url) is None:
+                why = "only for a registry at http:// on the loopback interface"
+            if why is None:
+                kit.network = Network(toxiproxy)
+                del kit.missing["network"]
+            else:
+                kit.missing["network"] = why
+        return kit
+
     def has(self, tier: str) -> bool:
         return tier in self.wanted and tier not in self.missing
 
@@ -109,7 +126,7 @@ class Kit:
     def controls(self) -> frozenset[str]:
         found: frozenset[str] = frozenset()
         for name, tier in TIERS.items():
-            if self.target is not None and self.has(name):
+            if self.has(name) and (self.target is not None or name == "network"):
                 found |= tier.controls
         if "net" in found and self.target is not None and self.target.description.service is not None:
             found |= {"net.backend"}

@@ -112,11 +112,17 @@ def _wedged(history: History) -> bool:
 def open_trial(options: Options) -> Trial:
     """Open the target, find out what it can do. Raises `TargetError` (or `OptionError`), one line each."""
     options.check()
-    kit = Kit()
-    if options.target is None:
+    if options.target is not None:
+        kit = Kit.at(options.target, options.tiers, toxiproxy=options.toxiproxy)
+    else:
         description = find_description(options.target_file or "reference")
         kit = Kit.choose(options.tiers, description, toxiproxy=options.toxiproxy)
-    target = _target(options, kit)
+    try:
+        target = _target(options, kit)
+    except BaseException:
+        if kit.network is not None:
+            kit.network.close()
+        raise
     try:
         target.open()
         if isinstance(target, CommandTarget):
@@ -144,6 +150,7 @@ def _target(options: Options, kit: Kit) -> Target:
             gc_command=options.gc_cmd,
             credentials=_credentials(options),
             tls=_tls(options),
+            tap=kit.network,
         )
     gateway = kit.make_gate if kit.has("syscall") else None
     return load_target(options.target_file or "reference", disk=kit.volume, gateway=gateway, tap=kit.network)

@@ -14,9 +14,10 @@ from pathlib import Path
 from harness.history import Promises
 from harness.targets import lockstep
 from harness.targets.base import Collected, LineGate, TargetError
-from harness.targets.host import WorkFolder
+from harness.targets.host import LOOPBACK, WorkFolder
 from harness.targets.process import POLL_S, kill_quietly
 from harness.targets.reaper import REAPER
+from harness.targets.seams import Tap
 from harness.wire import Answer, BadTls, BadUrl, Client, Credentials, Limits, Request, Tls, parse_base
 
 COMMAND_LIMIT_S = 60.0
@@ -39,6 +40,15 @@ _NO_ANSWER: dict[str, str] = {
 }
 
 
+def tappable(url: str) -> int | None:
+    """The port behind which a `Tap` can stand: of a registry on the loopback interface, without TLS."""
+    try:
+        base = parse_base(url.rstrip("/"))
+    except BadUrl:
+        return None
+    return base.port if base.scheme == "http" and base.host in (LOOPBACK, "localhost") else None
+
+
 class UrlTarget:
     """Implements `harness.targets.base.Target` for a registry that runs already; never owned.
 
@@ -58,13 +68,14 @@ class UrlTarget:
         kill_command: str | None = None,
         restart_command: str | None = None,
         gc_command: str | None = None,
+        tap: Tap | None = None,
     ) -> None:
         try:
             self._url = str(parse_base(url.rstrip("/"))).rstrip("/")
             Client(self._url, tls=tls).close()
         except (BadUrl, BadTls) as error:
             raise TargetError(str(error)) from None
-        self._credentials, self._tls = credentials, tls
+        self._credentials, self._tls, self._tap = credentials, tls, tap
         self._commands = {
             name: command
             for name, command in (
@@ -88,7 +99,9 @@ class UrlTarget:
 
     @property
     def url(self) -> str:
-        return self._url
+        if self._tap is None or (port := tappable(self._url)) is None:
+            return self._url
+        return f"http://{LOOPBACK}:{self._tap.client(port)}"
 
     @property
     def promises(self) -> Promises:
@@ -113,6 +126,8 @@ class UrlTarget:
             raise TargetError(f"{self._url}: {why}")
 
     def close(self) -> None:
+        if self._tap is not None:
+            self._tap.close()
         if self._folder is not None:
             self._folder.close()
             self._folder = None

@@ -29,6 +29,8 @@ from harness.targets.base import TargetError
 from harness.targets.host import LOOPBACK, Port
 from harness.targets.process import stopped
 
+from .registries import Reference
+
 pytestmark = pytest.mark.peer("toxiproxy-server")
 TIERS = frozenset({"wire", "process", "network"})
 TOXICS = (*ATTRIBUTES, DOWN)
@@ -100,6 +102,17 @@ def test_clients_meet_each_toxic_and_nothing_is_found(trial: Trial, toxic: str) 
     assert red == []
     if toxic in BREAKING:
         assert all(each.status is None for each in history.by_op["wet"])
+
+
+@pytest.mark.parametrize("toxic", ["latency", "reset_peer"])
+def test_a_registry_that_runs_already_meets_it(reference: Reference, toxic: str) -> None:
+    trial = open_trial(Options(target=f"http://{reference.place}", tiers=TIERS))
+    try:
+        history, red = weathered(trial, storm(toxic, "client"))
+    finally:
+        trial.close()
+    met(history)
+    assert red == []
 
 
 def test_a_limit_lets_exactly_so_many_bytes_through(trial: Trial) -> None:

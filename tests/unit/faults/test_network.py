@@ -175,6 +175,15 @@ def test_without_a_server_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPa
     kit = Kit.choose(frozenset({"network"}), find_description("reference"))
     assert kit.missing == {"network": why}
     assert kit.network is None
+    assert Kit.at("http://127.0.0.1:5000", frozenset({"network"})).missing == {"network": why}
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:5000", "http://registry.example", "nonsense"])
+def test_there_is_no_weather_on_the_way_to_other_machines(url: str) -> None:
+    kit = Kit.at(url, frozenset({"network", "storage"}))
+    assert kit.network is None
+    assert set(kit.missing) == {"network", "storage"}
+    assert kit.controls == set()
 
 
 @pytest.mark.parametrize(

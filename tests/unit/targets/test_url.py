@@ -46,6 +46,38 @@ def test_a_registry_is_accepted(serve: Serve) -> None:
     target.close()
 
 
+class OneDoor:
+    """A tap that always leads the same way."""
+
+    closed = False
+
+    def client(self, port: int) -> int:
+        return port + 1
+
+    backend = client
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("url", "through"),
+    [
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5001"),
+        ("http://localhost:5000/", "http://127.0.0.1:5001"),
+        ("https://127.0.0.1:5000", "https://127.0.0.1:5000"),
+        ("http://registry.example:5000", "http://registry.example:5000"),
+    ],
+)
+def test_a_tap_stands_before_a_registry_on_this_machine(url: str, through: str) -> None:
+    tap = OneDoor()
+    target = UrlTarget(url, tap=tap)
+    assert target.url == through
+    assert target.name == url.rstrip("/")
+    target.close()
+    assert tap.closed
+
+
 @pytest.mark.parametrize(
     ("credentials", "error"),
     [

@@ -1,0 +1,119 @@
+"""Trying the harness on registries that are lawful, though not as the reference is: nothing may be found.
+
+``python -m tests.quality.defects.lawful [NAME,…] [--seeds 0,1] [--budget 20]`` prints a line per variant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.machines import FAMILIES
+from harness.report.findings_json import Known
+from harness.report.result import RunResult
+from harness.run.campaign import Campaign
+from harness.run.keep import Keeper
+from harness.run.options import Options
+from harness.run.trial import open_trial
+from harness.targets.base import TargetError
+from reference_impl.variants import VARIANTS
+
+TARGET = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A whole run against a variant.  ``red`` are the findings that fail a run, ``others`` those that do not:
+    lines with id and title.  ``skipped`` are the properties of which nothing could be tried."""
+
+    variant: str
+    seed: int
+    red: tuple[str, ...]
+    others: tuple[str, ...]
+    skipped: tuple[str, ...]
+    plans: int
+    elapsed_s: float
+    error: str = ""
+
+    @property
+    def line(self) -> str:
+        said = "; ".join(self.red) or self.error or "nothing"
+        left_out = f"; not tried: {' '.join(self.skipped)}" if self.skipped else ""
+        notes = f"; notes: {'; '.join(self.others)}" if self.others else ""
+        tried = f"{self.plans} plans, {self.elapsed_s:.0f} s"
+        return f"{self.variant} seed {self.seed}: {said} ({tried}{left_out}{notes})"
+
+
+def try_variant(
+    name: str,
+    seed: int = 0,
+    *,
+    budget_s: float = 20.0,
+    out: Path | None = None,
+    families: Sequence[str] = tuple(FAMILIES),
+) -> Tried:
+    """Run all families against a variant that promises what it can keep."""
+    with tempfile.TemporaryDirectory(prefix="seatrial-lawful-") as folder:
+        options = Options(
+            target_file=f"{TARGET}~{name}",
+            seed=seed,
+            budget_s=budget_s,
+            promises=VARIANTS[name].promises,
+            out=out or Path(folder),
+        )
+        try:
+            trial = open_trial(options)
+        except TargetError as error:
+            return Tried(name, seed, (), (), (), 0, 0.0, str(error))
+        try:
+            campaign = Campaign(trial, options, Keeper(options.out), Known())
+            for id_ in families:
+                if campaign.over is None:
+                    campaign.family(id_)
+            return _told(name, seed, campaign.result(), campaign.over or "")
+        finally:
+            trial.close()
+
+
+def _told(name: str, seed: int, result: RunResult, error: str) -> Tried:
+    red = [one for one in result.findings if one.finding.red]
+    others = [one for one in result.findings if not one.finding.red]
+    return Tried(
+        name,
+        seed,
+        tuple(f"{one.id} {one.finding.title}" for one in red),
+        tuple(f"{one.finding.level} {one.id} {one.finding.title}" for one in others),
+        tuple(one.id for one in result.properties if one.status == "skipped"),
+        sum(one.plans for one in result.properties),
+        result.elapsed_s,
+        error,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="?", default=",".join(VARIANTS), help="variants, with commas")
+    parser.add_argument("--seeds", default="0", help="with commas between them")
+    parser.add_argument("--budget", type=float, default=20.0, metavar="SECONDS")
+    parser.add_argument("--out", type=Path, default=None, metavar="DIR")
+    given = parser.parse_args()
+    wrong = False
+    for name in given.names.split(","):
+        if name not in VARIANTS:
+            parser.error(f"there is no variant {name}; there are: {', '.join(VARIANTS)}")
+        for seed in map(int, given.seeds.split(",")):
+            out = None if given.out is None else given.out / f"{name}-{seed}"
+            tried = try_variant(name, seed, budget_s=given.budget, out=out)
+            wrong |= bool(tried.red or tried.error)
+            print(tried.line, flush=True)
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

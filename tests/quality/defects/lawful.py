@@ -14,7 +14,6 @@ from pathlib import Path
 
 from harness.machines import FAMILIES
 from harness.report.findings_json import Known
-from harness.report.result import RunResult
 from harness.run.campaign import Campaign
 from harness.run.keep import Keeper
 from harness.run.options import Options
@@ -74,12 +73,13 @@ def try_variant(
             for id_ in families:
                 if campaign.over is None:
                     campaign.family(id_)
-            return _told(name, seed, campaign.result(), campaign.over or "")
+            return _told(name, seed, campaign)
         finally:
             trial.close()
 
 
-def _told(name: str, seed: int, result: RunResult, error: str) -> Tried:
+def _told(name: str, seed: int, campaign: Campaign) -> Tried:
+    result = campaign.result()
     red = [one for one in result.findings if one.finding.red]
     others = [one for one in result.findings if not one.finding.red]
     return Tried(
@@ -88,9 +88,9 @@ def _told(name: str, seed: int, result: RunResult, error: str) -> Tried:
         tuple(f"{one.id} {one.finding.title}" for one in red),
         tuple(f"{one.finding.level} {one.id} {one.finding.title}" for one in others),
         tuple(one.id for one in result.properties if one.status == "skipped"),
-        sum(one.plans for one in result.properties),
+        len(campaign.digests),
         result.elapsed_s,
-        error,
+        campaign.over or "",
     )
 
 

@@ -1,14 +1,18 @@
 """Trying the harness on registries that are lawful, though not as the reference is: nothing may be found.
 
-``python -m tests.quality.defects.lawful [NAME,…] [--seeds 0,1] [--budget 20]`` prints a line per variant.
+``python -m tests.quality.defects.lawful [NAME,…] [--seeds 0,1] [--budget 20] [--jobs 2]`` prints a line for
+each variant, and exits with 1 if something was found that fails a run.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +43,15 @@ class Tried:
     error: str = ""
 
     @property
+    def wrong(self) -> bool:
+        return bool(self.red or self.error)
+
+    @property
     def line(self) -> str:
-        said = "; ".join(self.red) or self.error or "nothing"
+        said = "; ".join((*self.red, *filter(None, [self.error]))) or "nothing"
         left_out = f"; not tried: {' '.join(self.skipped)}" if self.skipped else ""
         notes = f"; notes: {'; '.join(self.others)}" if self.others else ""
-        tried = f"{self.plans} plans, {self.elapsed_s:.0f} s"
-        return f"{self.variant} seed {self.seed}: {said} ({tried}{left_out}{notes})"
+        return f"seed {self.seed}: {said} ({self.plans} plans, {self.elapsed_s:.0f} s{left_out}{notes})"
 
 
 def try_variant(
@@ -99,19 +106,35 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="?", default=",".join(VARIANTS), help="variants, with commas")
-    parser.add_argument("--seeds", default="0", help="with commas between them")
+    parser.add_argument("--seeds", default="0", help="with commas between them (default: 0)")
     parser.add_argument("--budget", type=float, default=20.0, metavar="SECONDS")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--out", type=Path, default=None, metavar="DIR")
     given = parser.parse_args()
+    names, seeds = given.names.split(","), [int(seed) for seed in given.seeds.split(",")]
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown:
+        parser.error(f"there is no variant {unknown[0]}; there are: {', '.join(VARIANTS)}")
     wrong = False
-    for name in given.names.split(","):
-        if name not in VARIANTS:
-            parser.error(f"there is no variant {name}; there are: {', '.join(VARIANTS)}")
-        for seed in map(int, given.seeds.split(",")):
-            out = None if given.out is None else given.out / f"{name}-{seed}"
-            tried = try_variant(name, seed, budget_s=given.budget, out=out)
-            wrong |= bool(tried.red or tried.error)
-            print(tried.line, flush=True)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.jobs, mp_context=spawn) as pool:
+        work = {
+            name: [
+                pool.submit(
+                    try_variant,
+                    name,
+                    seed,
+                    budget_s=given.budget,
+                    out=None if given.out is None else given.out / f"{name}-{seed}",
+                )
+                for seed in seeds
+            ]
+            for name in names
+        }
+        for name, running in work.items():
+            tried = [one.result() for one in running]
+            wrong |= any(one.wrong for one in tried)
+            print(f"{name}: {'; '.join(one.line for one in tried)}", flush=True)
     return int(wrong)
 
 

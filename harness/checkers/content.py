@@ -7,7 +7,7 @@ import re
 
 from harness.checkers.finding import Finding, Level, Report
 from harness.checkers.witness import Point, at, first_each, found
-from harness.history import History
+from harness.history import Exchange, History
 from harness.model.facts import Fact, Facts, Obj, Seen, Timeline
 from harness.model.keeping import OFFLINE
 from harness.model.presence import Loss, losses, still_broken
@@ -23,10 +23,10 @@ def check(history: History) -> Report:
 
     Claims: the body of a GET under a digest hashes to it; a manifest by tag is one that was put, byte for
     byte; ``Docker-Content-Digest`` names the body (another algorithm is legal); ``Content-Length`` of HEAD
-    and GET is the size; a range is that slice; a body is as long as its framing said. Misses: content types,
-    absent headers (P12), bodies that the record holds no digest of, and what was damaged on the disk by the
-    plan. Cost: one pass; a range costs a hash
-    of its bytes.
+    and GET is the size; a range is that slice; a body is as long as its framing said. By digest that holds
+    whatever the client accepts. Misses: content types, absent headers (P12), bodies that the record holds no
+    digest of, and what was damaged on the disk by the plan. Cost: one pass; a range costs a hash of its
+    bytes.
     """
     facts = facts_of(history)
     report = Report()
@@ -83,13 +83,11 @@ def _judge(facts: Facts, seen: Seen) -> list[Finding]:
         ]  # fmt: skip
     if exchange.error is not None:
         return []
-    if restricted(exchange) and kind == "manifest":
-        size = None
     found_ = []
     if exchange.method == "GET" and exchange.body is not None:
         if exchange.status == 206:
             found_ += _range(facts, seen, obj, name)
-        elif right(facts, exchange.body, digest, name) is False and not restricted(exchange):
+        elif right(facts, exchange.body, digest, name) is False:
             got = exchange.body.size_bytes
             found_.append(
                 _found(
@@ -128,7 +126,7 @@ def _headers(facts: Facts, seen: Seen, obj: Obj, digest: str, size: int | None) 
     exchange, found_ = seen.exchange, []
     named = exchange.header("docker-content-digest")
     table = facts.blobs if obj.kind == "blob" else facts.manifests
-    if named is not None and named != digest and not restricted(exchange):
+    if named is not None and named != digest:
         same_alg = named.partition(":")[0] == digest.partition(":")[0]
         other = named in table and facts.content(obj.kind, named) != facts.content(obj.kind, digest)
         if same_alg or other:
@@ -139,10 +137,8 @@ def _headers(facts: Facts, seen: Seen, obj: Obj, digest: str, size: int | None) 
                     f"{at(facts, exchange)}: asked for {digest[:19]}…, the header says {named[:19]}…",
                 )
             )  # fmt: skip
-    length = exchange.header("content-length")
-    encoded = exchange.header("content-encoding") is not None
-    told = length is not None and length.isdigit() and exchange.status == 200 and not encoded
-    if told and length is not None and size is not None and int(length) != size:
+    length = _told_length(exchange)
+    if length is not None and size is not None and length != size:
         found_.append(
             _found(
                 facts, seen, obj, "content.length_header", "row 25",
@@ -156,7 +152,11 @@ def _headers(facts: Facts, seen: Seen, obj: Obj, digest: str, size: int | None) 
 def _by_tag(facts: Facts, seen: Seen) -> list[Finding]:
     """A manifest by tag: one that somebody put, whole."""
     exchange = seen.exchange
-    if restricted(exchange) or exchange.method != "GET" or exchange.body is None or not exchange.body.sha256:
+    if restricted(exchange):  # who converts manifests may do so by tag: a digest names one alone
+        return []
+    if exchange.method == "HEAD":
+        return _head_by_tag(facts, seen)
+    if exchange.body is None or not exchange.body.sha256:
         return []
     if seen.repo in facts.wild_repos or exchange.error not in (None, "short"):
         return []
@@ -193,6 +193,32 @@ def _by_tag(facts: Facts, seen: Seen) -> list[Finding]:
             )
         ]  # fmt: skip
     return []
+
+
+def _head_by_tag(facts: Facts, seen: Seen) -> list[Finding]:
+    """HEAD of a tag has the length of the manifest whose digest it has."""
+    exchange = seen.exchange
+    length, name = _told_length(exchange), facts.manifests.get(exchange.header("docker-content-digest") or "")
+    if length is None or name is None or length == len(facts.symbols.manifest(name)):
+        return []
+    tag = str(seen.about["tag"])
+    puts = [op for op in facts.tag_ops.get((seen.repo, tag), ()) if op.kind == "write"]
+    return [
+        found(
+            facts, "P1", "must", "content.length_header", "row 25",
+            "Content-Length of a HEAD of a manifest is not its size",
+            f"{at(facts, exchange)}: Content-Length {length}, and the digest of {name},"
+            f" which has {len(facts.symbols.manifest(name))} bytes",
+            [*puts[-2:], exchange], f"tag {seen.repo}:{tag}",
+        )
+    ]  # fmt: skip
+
+
+def _told_length(exchange: Exchange) -> int | None:
+    length = exchange.header("content-length")
+    if length is None or not length.isdigit() or exchange.header("content-encoding") is not None:
+        return None
+    return int(length) if exchange.status == 200 else None
 
 
 def _range(facts: Facts, seen: Seen, obj: Obj, name: str | None) -> list[Finding]:

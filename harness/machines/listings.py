@@ -54,12 +54,15 @@ class ListingRules(TagRules):
 
     @step("list-storms", concurrent, steady)
     def list_beside_tags(self) -> None:
-        """One lane lists while the others make new tags and delete old ones."""
+        """One lane lists, and perhaps looks at what is listed, while the others make new tags and delete old
+        ones."""
         dice, repo = self.dice, self.repo()
         image = self.ready_manifest(repo)
         first = self.do("manifest.put", repo=repo, manifest=image, tag=self.tag())
         lister = self.lane()
-        self.do("tags.list", lister, after=(first,), race=True, repo=repo, times=dice.number(10, 40))
+        look = True if dice.chance(0.6) else None
+        times = dice.number(10, 40)
+        self.do("tags.list", lister, after=(first,), race=True, repo=repo, times=times, look=look)
         for number in range(dice.number(2, 5)):
             lane = self.lane(lister)
             tags = self.draft.tags_of(repo)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from harness.plan.content import ALL_MANIFEST_TYPES
+
 KIB = 1 << 10
 MIB = 1 << 20
 
@@ -68,4 +70,6 @@ MEDIA: tuple[str, ...] = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
     "*/*",
+    ", ".join(f"{name};q=0.{9 - number}" for number, name in enumerate(ALL_MANIFEST_TYPES)),
 )
+"""What a client accepts in place of all types of manifests; at last all of them, with weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ SESSION_CALLS = frozenset({"upload.patch", "upload.put", "upload.get", "upload.c
 OPENING_CALLS = frozenset({"upload.post", "upload.single", "upload.mount"})
 OWN_ERRORS = frozenset({"cut", "stopped"})
 """Errors of an exchange that the harness made itself."""
+_NO_WEIGHT = re.compile(r";\s*q=0(\.0*)?\s*(,|;|$)")
 
 
 def facts_of(history: History) -> Facts:
@@ -46,10 +48,14 @@ def right(facts: Facts, body: Body, digest: str, name: str | None) -> bool | Non
 def restricted(exchange: Exchange) -> bool:
     """Whether a manifest was asked for with less than every media type: then any refusal is legal (row
     27)."""
-    if exchange.about.get("accept") is not None:
-        return True
-    accept = next((v for k, v in exchange.request_headers if k.lower() == "accept"), None)
-    return accept is not None and not all(known in accept for known in ALL_MANIFEST_TYPES)
+    accept = exchange.about.get("accept")
+    if accept is None:
+        accept = next((v for k, v in exchange.request_headers if k.lower() == "accept"), None)
+    if accept is None:
+        return False
+    # A weight says what is preferred, not what is accepted; only one of zero does.
+    refused = _NO_WEIGHT.search(accept) is not None
+    return refused or not all(known in accept for known in ALL_MANIFEST_TYPES)
 
 
 def session_repo(history: History, exchange: Exchange) -> str | None:

@@ -142,8 +142,9 @@ KINDS: dict[str, Kind] = {
         Kind(
             "tags.list",
             "client",
-            _args("repo!:repo n:int last:tag pages:bool times:int"),
-            "GET the tag list; with `pages` follow every Link",
+            _args("repo!:repo n:int last:tag pages:bool times:int look:bool"),
+            "GET the tag list; with `pages` follow every Link; with `look` HEAD, at once, what it lists for"
+            " the first time",
         ),
         Kind(
             "referrers.list",
@@ -249,6 +250,13 @@ KINDS: dict[str, Kind] = {
             " `value`: ms of latency, slow_close, timeout and reset_peer; KB/s of bandwidth; bytes of a slice"
             " and of limit_data",
             "net",
+        ),
+        Kind(
+            "net.unplug",
+            "network",
+            _args(""),
+            "disconnect the registry's container from its network; until `heal`",
+            "unplug",
         ),
         Kind("heal", "operator", _args(""), "end all faults of disk, network and limits"),
     )

@@ -6,6 +6,7 @@ that is for the checkers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,8 @@ from harness.wire import bytes_source
 RESUMES_MAX = 3
 PAGES_MAX = 60
 PULL_DEPTH_MAX = 8
+LOOKS_MAX = 20
+TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +246,22 @@ def tag_delete(job: Job) -> bool:
 
 def tags_list(job: Job) -> bool:
     pages = PAGES_MAX if job.op.get("pages") else 1
-    lists = [
-        job.call.tags(job.repo, n=job.op.get("n"), last=job.op.get("last"), pages_max=pages)
-        for _ in job.times()
-    ]
-    return all(_ok(page) for found in lists for page in found)
+    whole, looked_at = True, set[str]()
+    for _ in job.times():
+        found = job.call.tags(job.repo, n=job.op.get("n"), last=job.op.get("last"), pages_max=pages)
+        whole &= all(_ok(page) for page in found)
+        for tag in _listed(found) if job.op.get("look") else ():
+            if tag not in looked_at and len(looked_at) < LOOKS_MAX:
+                looked_at.add(tag)
+                job.call.manifest("HEAD", job.repo, tag=tag)
+    return whole
+
+
+def _listed(pages: list[Exchange]) -> list[str]:
+    """The tags of a list that can be asked for, the last first: new ones are likely to be there."""
+    documents = [page.body.json() for page in pages if _ok(page) and page.body is not None]
+    tags = [tag for one in documents if isinstance(one, dict) for tag in _entries(one.get("tags"))]
+    return [tag for tag in reversed(tags) if isinstance(tag, str) and TAG.fullmatch(tag)]
 
 
 def referrers_list(job: Job) -> bool:

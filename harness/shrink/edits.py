@@ -29,7 +29,7 @@ DROPPABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "manifest.put": (("with", "times"),),
     "manifest.get": (("accept",), ("times",)),
     "manifest.head": (("accept",), ("times",)),
-    "tags.list": (("times",), ("pages",), ("n",), ("last",)),
+    "tags.list": (("times",), ("pages",), ("look",), ("n",), ("last",)),
     "referrers.list": (("pages",), ("type",)),
     "collect": (("untagged",),),
 }

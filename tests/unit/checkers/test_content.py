@@ -46,6 +46,14 @@ def wrong_range(t: Tale) -> None:
     t.pull("r1", "b", 206, data, first=10, last=19, headers={"Content-Range": "bytes 10-19/100"})
 
 
+def other_length_by_tag(t: Tale) -> None:
+    t.fetch("r1", tag="t", shows="m", method="HEAD", headers={"Content-Length": "7"})
+
+
+def converted(t: Tale) -> None:
+    t.fetch("r1", "m", body=b"{}", accept="text/plain")
+
+
 @pytest.mark.parametrize(
     ("act", "check"),
     [
@@ -57,6 +65,8 @@ def wrong_range(t: Tale) -> None:
         (torn_manifest, "content.torn"),
         (reordered_manifest, "content.mismatch"),
         (wrong_range, "content.range"),
+        (other_length_by_tag, "content.length_header"),
+        (converted, "content.mismatch"),
     ],
 )
 def test_wrong_content_is_found(act: Callable[[Tale], None], check: str) -> None:
@@ -85,6 +95,9 @@ def test_right_content_is_left_alone() -> None:
     t.pull("r1", "b", 200, first=10, last=19)  # ranges may be ignored
     t.fetch("r1", tag="t", shows="m")
     t.fetch("r1", "m", method="HEAD")
+    size = str(len(t.symbols.manifest("m")))
+    t.fetch("r1", tag="t", shows="m", method="HEAD", headers={"Content-Length": size})
+    t.fetch("r1", tag="t", body=b"{}", accept="text/plain")  # by tag it may be converted
     assert not t.findings()
 
 

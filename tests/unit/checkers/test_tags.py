@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.plan.content import ManifestSpec
+from harness.plan.content import ALL_MANIFEST_TYPES, ManifestSpec
 from tests.unit.checkers.tell import Tale
 
 MANIFESTS = {name: ManifestSpec(layers=("b",)) for name in ("old", "new", "other")}
@@ -146,6 +146,14 @@ def test_negotiation_may_hide_a_manifest() -> None:
     t.fetch("r", tag="t", status=404, accept="application/vnd.oci.image.index.v1+json")
     t.fetch("r", "new", 404, accept="none")
     assert not t.findings()
+
+
+def test_weights_hide_nothing_unless_they_are_zero() -> None:
+    t = moved()
+    t.fetch("r", tag="t", status=404, accept=";q=0.5,".join(ALL_MANIFEST_TYPES) + ";q=0")
+    assert not t.findings()
+    t.fetch("r", tag="t", status=404, accept=";q=0.5,".join(ALL_MANIFEST_TYPES))
+    assert t.checks() == {"P4 tags.register"}
 
 
 def test_many_tags_in_one_put() -> None:

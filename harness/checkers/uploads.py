@@ -34,6 +34,7 @@ def check(history: History) -> Report:
             report.tried += 1
             if step.seen.repo == session.home and not (step.seen.excused and step.answered == "lost"):
                 report.findings.extend(judge.step(step))
+            judge.short = judge.short or 0 < step.size < session.least_chunk_bytes
         report.findings.extend(judge.committers())
     for seen in facts.calls("upload.single"):
         report.tried += 1
@@ -73,6 +74,8 @@ class _Judge:
         self.history = facts.history
         self.last: Seen | None = None
         self.disorder = False
+        self.short = False
+        """Whether a chunk came that only the last one may be: what follows it may be refused (row 37)."""
 
     def step(self, step: Step) -> list[Finding]:
         # The same request once more goes to the session's old Location, which may refuse it (row 39).
@@ -149,7 +152,7 @@ class _Judge:
             )  # fmt: skip
         # A PATCH that broke may still be at work in the registry, which then refuses a second one.
         in_order = before.exact and step.claim == before.low and step.size > 0 and not before.lost
-        small = step.size < self.session.least_chunk_bytes
+        small = self.short or step.size < self.session.least_chunk_bytes
         if in_order and step.answered == "order" and not small and self._fit(step):
             yield self._found(
                 step, "must", "uploads.in_order_refused", "row 39", "a chunk in order is refused with 416",
@@ -209,6 +212,8 @@ class _Judge:
             return
         if before.lost and step.answered == "order":
             return  # as for a chunk: the PATCH that broke may still be at work
+        if self.short and step.size:
+            return
         if step.out_of_order:
             if step.answered == "refused" and self.history.promises.spec == "dev":
                 yield self._found(

@@ -15,12 +15,14 @@ BLOBS = {"b": BlobSpec(SIZE), "other": BlobSpec(SIZE)}
 
 
 class Session:
-    """One session of a registry that keeps every byte that arrives, and refuses what is out of order."""
+    """One session of a registry that keeps every byte that arrives, and refuses what is out of order. It may
+    have a least size of chunks: a smaller one is the last."""
 
     def __init__(self, rng: random.Random, t: Tale) -> None:
         self.rng, self.t = rng, t
         self.offset, self.open, self.committed = 0, True, False
-        t.open("r")
+        self.least, self.short = rng.choice([0, 16]), False
+        t.open("r", headers={"OCI-Chunk-Min-Length": str(self.least)} if self.least else {})
 
     def range(self) -> dict[str, str]:
         if self.offset == 0:
@@ -35,12 +37,16 @@ class Session:
         if not self.open or claim != self.offset:
             self.t.patch("r", "b", claim, size, 416 if self.open else 404, headers={})
             return
+        if self.short:
+            self.t.patch("r", "b", claim, size, self.rng.choice([400, 416]), headers={})
+            return
         if self.rng.random() < 0.3:
             sent = self.rng.randint(0, size)
             self.offset += self.rng.randint(0, sent)
             self.t.patch("r", "b", claim, size, None, error="cut", cut="reset", sent=sent, headers={})
             return
         self.offset += size
+        self.short = size < self.least
         claimed = claim if self.rng.random() < 0.8 else None
         self.t.patch("r", "b", claim, size, headers=self.range(), claim=claimed)
 
@@ -53,7 +59,7 @@ class Session:
         first = self.offset
         if self.offset < SIZE and self.rng.random() < 0.7:
             rest = {"first": first, "size": SIZE - first, "claim": first}
-        whole = (first == SIZE or bool(rest)) and declare is None
+        whole = (first == SIZE or (bool(rest) and not self.short)) and declare is None
         if not self.open:
             self.t.finish("r", "b", 404, declare=declare, **rest)
             return

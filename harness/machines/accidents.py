@@ -139,6 +139,12 @@ class AccidentRules(FaultRules):
         self.do("disk.slow", OPERATOR, after=self.now(), ms=self.dice.pick((1, 10)))
         self.meanwhile()
 
+    @step("pause", alive, steady, lambda machine: machine.can("unplug"))
+    def unplugged(self) -> None:
+        """The network is disconnected for a while."""
+        self.do("net.unplug", OPERATOR, after=self.now())
+        self.meanwhile()
+
     @step("weather", alive, steady)
     def weather(self) -> None:
         """A toxic on the wire for a while."""

@@ -17,7 +17,7 @@ DAMAGE = frozenset({"disk.flip", "disk.cut"})
 """Faults that no healing step ends, but a push of the right bytes."""
 STRIKES = frozenset({"enospc", "eio", "emfile"})
 """Faults of system calls, which end with the operation that they strike."""
-DISTURBING = frozenset({"net"})
+DISTURBING = frozenset({"net", "net.unplug"})
 """Faults whose coming and going is felt, also where nobody meets the fault: connections are closed then."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -301,6 +301,7 @@ _SAY: dict[str, _Say] = {
     "net": lambda op, plan: (
         f"toxic {op['toxic']} {op.get('value', '')} on the way to the {op.get('side', 'client')}"
     ),
+    "net.unplug": _form("the registry's network is disconnected"),
     "heal": _form("disk, network and limits are well again"),
     "continue": _form("continue: SIGCONT to the registry"),
 }

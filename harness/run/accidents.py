@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from harness.faults import storage
 from harness.faults.limits import Limits
@@ -15,7 +16,8 @@ from harness.plan.content import Symbols
 from harness.plan.operation import Operation
 from harness.run.journal import Journal
 from harness.run.kit import Kit
-from harness.targets.base import Target, TargetError
+from harness.targets.base import Target, TargetError, Unpluggable
+from harness.targets.controls import CONTROLS
 
 
 class Accidents:
@@ -35,6 +37,7 @@ class Accidents:
             "disk.cut": self._cut,
             "limit": self._limit,
             "net": self._net,
+            "net.unplug": self._unplug,
         }
 
     def do(self, op: Operation) -> bool:
@@ -107,6 +110,13 @@ class Accidents:
             self._heals["net"] = self._calm
             weather = network.begin(op["toxic"], side, op.get("value"), stream)
             self._weathers.append((op, weather, since_ns))
+
+    def _unplug(self, op: Operation) -> None:
+        if "unplug" not in self._target.controls:
+            raise TargetError(f"{self._target.name}: {CONTROLS['unplug'].how}")
+        target = cast(Unpluggable, self._target)
+        self._heals["unplug"] = target.plug_in
+        target.unplug()
 
     def _calm(self) -> None:
         """End the weather, and write down which of it was met."""

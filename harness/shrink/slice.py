@@ -16,7 +16,7 @@ from harness.plan.plan import Plan
 Symbol = tuple[str, str, str]
 """(symbol space, repository, name); the repository of an upload is ``""``."""
 
-OPEN = frozenset({"disk.full", "disk.readonly", "disk.slow", "limit", "net"})
+OPEN = frozenset({"disk.full", "disk.readonly", "disk.slow", "limit", "net", "net.unplug"})
 """What lasts until it is healed."""
 ACCIDENTS = frozenset(
     {"collect", "kill", "power", "restart", "pause", "continue", "disk.flip", "disk.cut", *OPEN}

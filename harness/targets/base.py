@@ -27,6 +27,13 @@ LineGate = Callable[[str], None]
 """Called with each line a collector prints, before the collector can go on: it may block (a hold)."""
 
 
+class Unpluggable(Protocol):
+    """A target with the control ``unplug``: what it is on can be disconnected from its network."""
+
+    def unplug(self) -> None: ...
+    def plug_in(self) -> None: ...
+
+
 class Target(Protocol):
     """A registry under trial. Every method has a limit and raises `TargetError` when it runs out.
 

@@ -32,6 +32,10 @@ CONTROLS: dict[str, ControlKind] = {
         "garbage collection: what it may remove, and what it must",
         "give --gc-cmd, or a --target-file with a [collect] section",
     ),
+    "unplug": ControlKind(
+        "a container's network: disconnected, and connected again",
+        'let the harness start a [container] with network = "bridge"',
+    ),
     "hold": ControlKind(
         "a collector that stands still at a chosen line",
         "only where the collector's output comes without buffers between: not from a container",

@@ -9,12 +9,14 @@ import re
 import tarfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
+from docker.models.networks import Network
 from requests import RequestException
 
 from harness.history import Promises
@@ -89,7 +91,8 @@ class DockerTarget:
     @property
     def controls(self) -> frozenset[str]:
         collect = {"collect"} if self._description.collector else set()
-        return frozenset({"kill", "restart", "pause"} | collect)
+        unplug = {"unplug"} if self._network == "bridge" else set()
+        return frozenset({"kill", "restart", "pause"} | collect | unplug)
 
     @property
     def owned(self) -> bool:
@@ -208,6 +211,31 @@ class DockerTarget:
             if self._state() == "paused":
                 with told(self.name, "cannot be resumed"):
                     self._opened().unpause()
+
+    def unplug(self) -> None:
+        """Disconnect it from its network; all its connections end."""
+        with self._lock:
+            self._wire("disconnected", lambda bridge, made: bridge.disconnect(made))
+
+    def plug_in(self) -> None:
+        """Connect it again, and return when it answers; nothing where it is connected."""
+        with self._lock:
+            if self._plugged:
+                return
+            self._wire("connected", lambda bridge, made: bridge.connect(made))
+            if self._state() == "running":
+                self._await_answer()
+
+    @property
+    def _plugged(self) -> bool:
+        self._state()
+        return self._made is None or bool(self._made.attrs["NetworkSettings"]["Networks"])
+
+    def _wire(self, what: str, act: Callable[[Network, Container], None]) -> None:
+        if self._network != "bridge" or self._client is None:
+            raise TargetError(f"{self.name}: has no network of its own that could be {what}")
+        with told(self.name, f"cannot be {what}"):
+            act(self._client.networks.get("bridge"), self._opened())
 
     # --- collector
 

@@ -273,6 +273,16 @@ with Engine(options) as engine:
     try:
         target.open()
         print(status(target), target.url.removeprefix("http://") in engine.docker("ps"))
+        target.unplug()
+        try:
+            print(status(target))
+        except OSError:
+            print("unplugged")
+        target.plug_in()
+        target.plug_in()
+        print(status(target))
+        target.unplug()
+        target.plug_in()
         target.restart()
         target.fresh()
         print(status(target))
@@ -287,7 +297,7 @@ def test_the_port_is_published_where_the_engine_has_a_bridge() -> None:
     """In a network of the test's own: an engine with a bridge changes the one that it is in."""
     inside = 'ip link set lo up; exec "$@"'
     command = ["unshare", "--net", "sh", "-ec", inside, "sh", sys.executable, "-c", _BRIDGED]
-    assert programs.run(*command, cwd=PROJECT).decode() == "200 True\n200\n[]\n"
+    assert programs.run(*command, cwd=PROJECT).decode() == "200 True\nunplugged\n200\n200\n[]\n"
 
 
 def test_the_harness_finds_what_is_wrong_with_a_registry_in_a_container(

@@ -1,7 +1,8 @@
 """What a registry can do, found by trying it once.
 
 Each ability of `harness.history.ABILITIES` is tried in fresh repositories, with fresh content. Any unclear
-answer counts as not supported: the harness then does not ask for it, and says so.
+answer counts as not supported: the harness then does not ask for it, and says so. But whoever accepts a
+request, in whatever way, can do it: that it does it wrong is for the checkers to find.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
@@ -151,6 +153,7 @@ class _Trial:
 
 
 _OCTETS = "application/octet-stream"
+_ACCEPTED = range(200, 300)
 _HEX = re.compile(r"([0-9a-f]{8})[0-9a-f]{24,}")
 
 
@@ -207,22 +210,23 @@ def _chunked(t: _Trial) -> str:
     data = t.content("chunked")
     location = t.session(t.repo("a"))
     answer = t.ask(
-        "PATCH", location, 202, body=data, Content_Type=_OCTETS, Content_Range=f"0-{len(data) - 1}"
+        "PATCH", location, *_ACCEPTED, body=data, Content_Type=_OCTETS, Content_Range=f"0-{len(data) - 1}"
     )
-    t.commit(t.repo("a"), t.location(answer, location), _digest(data), b"")
-    return "POST, PATCH, PUT: 201"
+    if answer.header("Location"):
+        location = t.location(answer, location)
+    with suppress(_Unsupported):
+        t.commit(t.repo("a"), location, _digest(data), b"")
+    return f"POST, PATCH: {answer.status}"
 
 
 def _upload_status(t: _Trial) -> str:
     location = t.session(t.repo("a"))
     t.known["session"] = location
-    t.ask("GET", location, 204)
-    return "204"
+    return str(t.ask("GET", location, *_ACCEPTED).status)
 
 
 def _upload_cancel(t: _Trial) -> str:
-    t.ask("DELETE", t.known.get("session") or t.session(t.repo("a")), 204)
-    return "204"
+    return str(t.ask("DELETE", t.known.get("session") or t.session(t.repo("a")), *_ACCEPTED).status)
 
 
 def _mount(t: _Trial) -> str:
@@ -245,9 +249,7 @@ def _mounted(t: _Trial, letter: str, source: str) -> str:
 
 
 def _range(t: _Trial) -> str:
-    answer = t.ask("GET", f"/v2/{t.repo('a')}/blobs/{t.known['blob']}", 206, Range="bytes=2-4")
-    if answer.text != t.content("blob")[2:5]:
-        raise _Unsupported(f"206 with other bytes than those asked for ({answer.size_bytes} bytes)")
+    t.ask("GET", f"/v2/{t.repo('a')}/blobs/{t.known['blob']}", 206, Range="bytes=2-4")
     return "206"
 
 
@@ -333,22 +335,21 @@ def _catalog(t: _Trial) -> str:
 
 def _tag_delete(t: _Trial) -> str:
     t.put_manifest(t.repo("a"), t.image(t.repo("a"), "image"), "probe")
-    t.ask("DELETE", f"/v2/{t.repo('a')}/manifests/probe", 202)
-    return "202"
+    return str(t.ask("DELETE", f"/v2/{t.repo('a')}/manifests/probe", *_ACCEPTED).status)
 
 
 def _manifest_delete(t: _Trial) -> str:
     _, digest = t.put_manifest(t.repo("a"), t.image(t.repo("a"), "to be deleted"))
-    t.ask("DELETE", f"/v2/{t.repo('a')}/manifests/{digest}", 202)
+    answer = t.ask("DELETE", f"/v2/{t.repo('a')}/manifests/{digest}", *_ACCEPTED)
     t.made.pop((t.repo("a"), "manifests", digest), None)
-    return "202"
+    return str(answer.status)
 
 
 def _blob_delete(t: _Trial) -> str:
     digest = t.put_blob(t.repo("a"), t.content("to be deleted"))
-    t.ask("DELETE", f"/v2/{t.repo('a')}/blobs/{digest}", 202)
+    answer = t.ask("DELETE", f"/v2/{t.repo('a')}/blobs/{digest}", *_ACCEPTED)
     t.made.pop((t.repo("a"), "blobs", digest), None)
-    return "202"
+    return str(answer.status)
 
 
 _ATTEMPTS: tuple[tuple[str, tuple[str, ...], Callable[[_Trial], str]], ...] = (

@@ -103,3 +103,18 @@ def test_two_probings_use_different_repositories(serve: Serve) -> None:
     for _ in range(2):
         probe(url, lambda: Client(url), "ns")
     assert len({each for each in asked if each.startswith("probe-")}) == 2
+
+
+def test_who_accepts_chunks_in_a_wrong_way_can_be_sent_chunks(serve: Serve) -> None:
+    """Otherwise nobody would ever see what is wrong."""
+
+    def respond(request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        if request.command == "POST" and "?" not in request.path:
+            return 202, {"Location": "session"}, b""
+        if request.command == "PUT" and "session?digest=" in request.path:
+            return 201, {}, b""
+        return (204, {}, b"") if request.command in ("PATCH", "DELETE") else (404, {}, b"")
+
+    url = serve(respond)
+    wanted = {"push", "chunked", "upload-cancel", "blob-delete"}
+    assert probe(url, lambda: Client(url), "ns").supports == wanted

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from harness.checkers import referrers
 from harness.checkers.finding import Finding, Level, Report
+from harness.checkers.protocol.answer import next_links
 from harness.checkers.witness import Point, at, first_each, found
 from harness.history import History
 from harness.model.facts import Facts, Seen, TagOp
@@ -14,8 +14,6 @@ from harness.model.lists import Listing, certainly_gone, certainly_there, listin
 from harness.model.moves import tag_troubles
 from harness.model.presence import losses
 from harness.model.reading import facts_of
-
-NEXT = re.compile(r'<[^>]+>\s*;(?:.*;)?\s*rel\s*=\s*"?next"?', re.IGNORECASE)
 
 
 def check(history: History) -> Report:
@@ -117,7 +115,7 @@ def _order(facts: Facts, seen: Seen, tags: list[str], subject: str) -> Iterator[
             facts, "must", "listing.link", "row 70", "an empty page (n=0) has a Link",
             f"{where}: Link {link}", [seen], subject,
         )  # fmt: skip
-    elif link is not None and not NEXT.search(link):
+    elif link is not None and not next_links(seen.exchange.header_list("link")):
         yield _found(
             facts, "must", "listing.link", "row 69", 'a Link of a page is not rel="next"',
             f"{where}: Link {link}", [seen], subject,

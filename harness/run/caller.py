@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
+from harness.checkers.protocol.answer import next_links
 from harness.history import Exchange
 from harness.plan.content import ALL_MANIFEST_TYPES, Symbols
 from harness.plan.operation import Lane
@@ -345,15 +346,5 @@ class Caller:
 
 
 def next_page(links: list[str], base: str) -> str | None:
-    """The target of the ``Link`` with ``rel="next"`` (RFC 8288), absolute; `None` where there is none."""
-    for header in links:
-        for part in header.split(","):
-            target, _, params = part.partition(";")
-            target = target.strip()
-            if (
-                target.startswith("<")
-                and target.endswith(">")
-                and 'rel="next"' in params.replace("rel=next", 'rel="next"')
-            ):
-                return urljoin(base, target[1:-1])
-    return None
+    """The first place that a ``Link`` calls the next page, absolute; `None` where there is none."""
+    return next((urljoin(base, target) for target in next_links(links)), None)

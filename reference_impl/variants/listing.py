@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +32,16 @@ class _LinkWithoutN(TagEndpoints):
         response = await super().show(request)
         if "link" in response.headers:
             response.headers["link"] = _N.sub("", response.headers["link"])
+        return response
+
+
+class _LinkInFull(TagEndpoints):
+    async def show(self, request: Request) -> Response:
+        response = await super().show(request)
+        if "link" in response.headers:
+            place, _, _ = response.headers["link"].removeprefix("<").partition(">")
+            place = urljoin(str(request.url), place)
+            response.headers["link"] = f'<{place}>;title="more, much more" ; rel=Next'
         return response
 
 
@@ -84,6 +95,12 @@ VARIANTS: tuple[Variant, ...] = (
         f"a page of tags has at most {PAGE}, and the Link to the next one has no n",
         (At(("api.tags:page_size",), _short), _LinkWithoutN),
         allowed_by=("specification, rows 69 and 71",),
+    ),
+    Variant(
+        "link-in-full",
+        f"a page of tags has at most {PAGE}, and the Link to the next one is absolute and has a title",
+        (At(("api.tags:page_size",), _short), _LinkInFull),
+        allowed_by=("specification, row 69", "RFC 8288, section 3"),
     ),
     Variant(
         "tags-ignoring-case",

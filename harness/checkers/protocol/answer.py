@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +34,8 @@ OLD_CODES = frozenset({"TAG_INVALID", "MANIFEST_UNVERIFIED"})
 """Codes of Docker's older API, which may still be used (row 10)."""
 
 _OBJECT = re.compile(r"/v2/(?P<name>.+)/(?P<kind>blobs|manifests)/(?P<reference>[^/]+)/?$")
-_NEXT = re.compile(r"\s*<[^<>]*>(\s*;[^,]*)*;\s*rel\s*=\s*(\"next\"|next)\s*(;[^,]*)?$", re.IGNORECASE)
+_LINK = re.compile(r"\s*<([^<>]*)>(.*)", re.DOTALL)
+_PARAMETER = re.compile(r"""\s*;\s*([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?""")
 _UNREAD = object()
 
 
@@ -114,8 +115,22 @@ class Answer:
 
     def links_next(self) -> bool:
         """Whether a Link leads to the next page, written as RFC 8288 wants it."""
-        values = self.exchange.header_list("link")
-        return any(_NEXT.match(part) for value in values for part in split_links(value))
+        return bool(next_links(self.exchange.header_list("link")))
+
+
+def next_links(values: Iterable[str]) -> list[str]:
+    """Where the ``Link`` headers say that the next page is (RFC 8288): the targets of those links whose
+    relations include ``next``."""
+    found = []
+    for part in (part for value in values for part in split_links(value)):
+        link = _LINK.match(part)
+        if link is None:
+            continue
+        given = _PARAMETER.findall(link[2])
+        relations = next((quoted or plain for name, quoted, plain in given if name.lower() == "rel"), "")
+        if "next" in relations.lower().split():
+            found.append(link[1])
+    return found
 
 
 def split_links(value: str) -> Iterator[str]:

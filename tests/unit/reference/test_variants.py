@@ -170,6 +170,12 @@ def _tags(server: Server) -> tuple[list[str], str | None]:
     return answer.json()["tags"], answer.headers.get("link")
 
 
+def _link(server: Server) -> tuple[str, list[str]]:
+    link = _tags(server)[1] or ""
+    place = link[1:].partition(">")[0]
+    return link.replace(server.url, "HERE"), server.client.get(place).json()["tags"] if place else []
+
+
 def _emptied(server: Server) -> int:
     body = push_image(server.client, "emptied", "t", LAYER)
     server.client.delete(f"/v2/emptied/manifests/{sha(body)}")
@@ -278,6 +284,11 @@ DIFFERENCES: dict[str, tuple[Callable[[Server], Any], Any, Any]] = {
         _tags,
         (["B", "a", "c"], None),
         (["B", "a"], '</v2/tagged/tags/list?last=a>; rel="next"'),
+    ),
+    "link-in-full": (
+        _link,
+        ("", []),
+        ('<HERE/v2/tagged/tags/list?n=2&last=a>;title="more, much more" ; rel=Next', ["c"]),
     ),
     "tags-ignoring-case": (_tags, (["B", "a", "c"], None), (["a", "B", "c"], None)),
     "repository-gone-when-empty": (_emptied, 200, 404),

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
 from typing import Any
 
-from hypothesis.strategies import DataObject, SearchStrategy, data
-
 from harness.checkers.protocol.cases import CASES
-from harness.history import Abilities
 from harness.machines.base import PlanMachine, step
+from harness.machines.requests import available, deal, inputs
 from harness.machines.uploads import UploadRules
 from harness.plan.operation import Arg
 
-Requests = SearchStrategy[tuple[str, dict[str, Any]]]
-
-
-@cache
-def requests_for(abilities: Abilities) -> Requests | None:
-    """Names of cases with the inputs that they take; ``None`` where there is no such table."""
-    try:
-        module = import_module("harness.machines.requests")
-    except ImportError:
-        return None
-    found: Requests = module.requests(abilities)
-    return found
-
 
 def has_requests(machine: PlanMachine) -> bool:
-    return requests_for(machine.scope.abilities) is not None
+    return bool(available(machine.scope.abilities))
 
 
 class RequestRules(UploadRules):
     """Feature: ``requests``."""
 
-    @step("requests", has_requests, draws=data())
-    def request(self, draws: DataObject) -> None:
+    def begin(self) -> None:
+        """A plan that is always about requests begins with some: there are more than a hundred cases."""
+        super().begin()
+        if self.family.features.get("requests") == 1 and has_requests(self):
+            cases = available(self.scope.abilities)
+            for case in self.dice.some(cases, self.dice.number(3, 6)):
+                self.send(case.name, inputs(self.dice, case))
+
+    @step("requests", has_requests)
+    def request(self) -> None:
         """One or two requests of the table, mostly about what is there."""
-        cases = requests_for(self.scope.abilities)
-        assert cases is not None
+        cases = available(self.scope.abilities)
         for _ in range(self.dice.number(1, 2)):
-            name, args = draws.draw(cases)
-            self.send(name, args)
+            self.send(*deal(self.dice, cases))
 
     def send(self, name: str, drawn: dict[str, Any]) -> None:
         """A request with the objects that its case speaks of; the session that it needs is opened for it."""

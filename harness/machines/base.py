@@ -91,31 +91,30 @@ NEEDS: dict[str, Callable[[Scope], bool]] = {
 """Features that a target must be able to serve."""
 
 
-def step(
-    feature: str, *conditions: Callable[[Any], bool], **strategies: SearchStrategy[Any]
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+Rule = Callable[[Any], None]
+
+
+def step(feature: str, *conditions: Callable[[Any], bool]) -> Callable[[Rule], Rule]:
     """A rule of the machines: it may be chosen when its feature is on in this plan and the conditions hold,
     feeds what Hypothesis drew to the dice, and adds nothing to a plan that is full. (To be full is no
-    precondition: Hypothesis gives an example up in which no rule is left.) ``strategies``: what the rule
-    wants drawn besides."""
+    precondition: Hypothesis gives an example up in which no rule is left.)"""
 
-    def decorate(body: Callable[..., None]) -> Callable[..., None]:
+    def decorate(body: Rule) -> Rule:
         def holds(machine: PlanMachine) -> bool:
             return feature in machine.features and all(condition(machine) for condition in conditions)
 
-        def step(machine: PlanMachine, roll: int, **drawn: Any) -> None:
+        def step(machine: PlanMachine, roll: int) -> None:
             machine.dice.feed(roll)
             if len(machine.draft) < LIMIT:
-                body(machine, **drawn)
+                body(machine)
 
         # Hypothesis switches rules off at random by the name of their function, half of them in a typical
         # example. With one name for all it cannot: which features are on is for the family to say.
         step.__name__, step.__doc__ = ANY, body.__doc__
         holds.__name__ = f"on_{feature.replace('-', '_')}"
-        make: Callable[..., Callable[[Callable[..., None]], Callable[..., None]]] = rule
-        made = make(roll=ROLLS, **strategies)(precondition(holds)(step))
-        if not strategies:
-            vars(made)["seatrial_step"] = (holds, body)
+        make: Callable[..., Callable[[Callable[..., None]], Rule]] = rule
+        made = make(roll=ROLLS)(precondition(holds)(step))
+        vars(made)["seatrial_step"] = (holds, body)
         return made
 
     return decorate

@@ -1,16 +1,14 @@
 """Requests of the protocol table: which case, and inputs that it takes.
 
-Everything follows from one number that Hypothesis draws. All cases that the target can be asked are equally
-probable, whatever they are about: of 120 cases, 150 draws try about 70 %, and 700 almost surely all.
+Everything follows from the machine's dice. All cases that the target can be asked are equally probable,
+whatever they are about: of 120 cases, 150 draws try about 70 %, and 700 almost surely all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
-
-from hypothesis.strategies import SearchStrategy, integers
 
 from harness.checkers.protocol.bodies import MALFORMED, ODD
 from harness.checkers.protocol.case import Case
@@ -23,19 +21,13 @@ Request = tuple[str, dict[str, Any]]
 """The name of a case, and its arguments among ``a``, ``b`` and ``n``."""
 Drawn = Callable[[Dice], str | int]
 
-_ROLLS = integers(0, (1 << 64) - 1)
 _LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 _TAG_START = _LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _HEX = "0123456789abcdef"
 _NO_TAG = "!@$&'()*+,;=~ éλ\\|\"<>^`{}[]\x7f"
 
 
-def requests(abilities: Abilities) -> SearchStrategy[Request]:
-    """A case that a target with these abilities can be asked, with inputs drawn for it."""
-    cases = available(abilities)
-    return _ROLLS.map(lambda roll: deal(Dice(roll), cases))
-
-
+@cache
 def available(abilities: Abilities) -> tuple[Case, ...]:
     return tuple(case for case in CASES.values() if abilities.can(case.needs))
 

@@ -36,7 +36,7 @@ SAME_CHECK_MAX = 2
 """How often one check is shrunk anew, when other kinds of operations seem to be involved."""
 SHRINK_SHARE = 4.0
 """Shrinking may take so many times the budget for exploring, all findings together."""
-WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5}
+WEIGHTS = {"P2": 1.5, "P3": 1.5, "P6": 1.5, "P8": 0.5, "P12": 2.0}
 """How the budget is shared between the families; 1 where nothing is said."""
 RECORD_TRIES = 3
 PLANS_MIN = 10
@@ -185,7 +185,7 @@ class Campaign:
     def _is_new(self, plan: Plan, finding: Finding) -> bool:
         """Counts it, and says whether it deserves to be shrunk."""
         key = raw_key(plan, finding)
-        if key in self._raw:
+        if key in self._raw and not self._deserves_another(finding, self._raw[key]):
             id_ = self._raw[key]
             if id_ is not None:
                 self.found[id_] = replace(self.found[id_], count=self.found[id_].count + 1)
@@ -200,6 +200,15 @@ class Campaign:
             self._raw[key] = None
             return False
         return True
+
+    def _deserves_another(self, finding: Finding, id_: str | None) -> bool:
+        """Whether a finding is known, but only from plans that never showed it again."""
+        return (
+            id_ is not None
+            and not self.found[id_].rate[0]
+            and finding.level in LOUD
+            and self._seen[finding.signature] < SAME_CHECK_MAX
+        )
 
     def _subsumed(self, plan: Plan, finding: Finding) -> str | None:
         """A known finding of the same signature and level whose shrunk witness this plan could show again."""
@@ -240,6 +249,7 @@ class Campaign:
         id_ = finding_id(shrunk.plan, final)
         self._raw[key] = id_
         self._raw[raw_key(shrunk.plan, final)] = id_
+        count = 1 + (self._merge(id_, final) if shrunk.rate[0] else 0)
         if id_ in self.found:
             self.found[id_] = replace(self.found[id_], count=self.found[id_].count + 1)
             return
@@ -254,6 +264,7 @@ class Campaign:
             shrunk.rate,
             shrunk.executions,
             len(plan),
+            count,
             known=self.known.matches(final, shrunk.plan),
         )
         self.steering.learn(shrunk.plan, final)
@@ -261,6 +272,22 @@ class Campaign:
             f"{final.property}  {id_}: {len(shrunk.plan)} operations,"
             f" {shrunk.executions} executions, replays {shrunk.rate[0]} of {shrunk.rate[1]}"
         )
+
+    def _merge(self, id_: str, finding: Finding) -> int:
+        """Now that a plan shows the finding again and again, those that never did are no findings of their
+        own; returns how often they were seen."""
+        unsure = [
+            old
+            for old, found in self.found.items()
+            if not found.rate[0]
+            and found.finding.signature == finding.signature
+            and found.finding.level == finding.level
+        ]
+        count = sum(self.found.pop(old).count for old in unsure)
+        for key, known in self._raw.items():
+            if known in unsure:
+                self._raw[key] = id_
+        return count
 
     def _record(self, id_: str, shrunk: Shrunk) -> Path | None:
         """Run the shrunk plan once more, and keep its history and its requests where it shows the finding."""

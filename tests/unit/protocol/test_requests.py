@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from harness.checkers.protocol.case import Case
 from harness.checkers.protocol.cases import CASES
 from harness.checkers.protocol.grammar import TEXT_DOMAINS, is_digest, is_name, is_tag
 from harness.history import Abilities
 from harness.machines.dice import Dice
-from harness.machines.requests import DOMAINS, Request, available, deal, inputs, requests
+from harness.machines.requests import DOMAINS, Request, available, deal, inputs
 from harness.plan.kinds import KINDS
 from harness.plan.operation import Operation
 from tests.unit.protocol.answers import ALL
@@ -20,23 +19,8 @@ EVERYTHING = Abilities(ALL)
 
 
 def drawn(count: int, abilities: Abilities) -> list[Request]:
-    found: list[Request] = []
-
-    @seed(7)
-    @settings(
-        max_examples=count,
-        phases=(Phase.generate,),
-        database=None,
-        derandomize=False,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(requests(abilities))
-    def collect(request: Request) -> None:
-        found.append(request)
-
-    collect()
-    return found
+    dice, cases = Dice(7), available(abilities)
+    return [deal(dice, cases) for _ in range(count)]
 
 
 def test_what_is_drawn_is_a_request_of_the_table() -> None:

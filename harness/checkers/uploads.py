@@ -110,14 +110,14 @@ class _Judge:
         )
 
     def _closed(self, step: Step) -> Iterator[Finding]:
-        """A session that is over answers 404."""
+        """A session that is over answers 404; one that takes bytes or is committed then has not ended."""
         ended = step.before.ended_by
         if step.before.life != "closed" or ended is None or not step.seen.ok:
             return
         cancelled = ended.call == "upload.cancel"
         yield self._found(
             step,
-            "should",
+            "should" if step.seen.call in ("upload.get", "upload.cancel") else "must",
             "uploads.after_cancel" if cancelled else "uploads.after_finish",
             "row 46" if cancelled else "row 45",
             f"a {'cancelled' if cancelled else 'finished'} session still answers {step.seen.call}",

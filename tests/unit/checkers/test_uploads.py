@@ -189,17 +189,21 @@ def test_sessions_that_are_promised_to_survive() -> None:
     assert t.checks() == {"P6 uploads.status"}
 
 
-def test_a_closed_session_should_not_answer() -> None:
+def test_a_closed_session_should_not_answer_and_takes_nothing() -> None:
     t = opened()
     t.patch("r", "b", 0, 100)
     t.finish("r", "b")
     t.finish("r", "b")  # the same again changes nothing
     assert not t.findings()
     t.patch("r", "b", 100, 1, headers={})
-    assert t.all_checks() == {("should", "uploads.after_finish")}
+    assert t.all_checks() == {("must", "uploads.after_finish")}
     t = opened()
     t.cancel("r")
     t.patch("r", "b", 0, 10)
+    assert t.all_checks() == {("must", "uploads.after_cancel")}
+    t = opened()
+    t.cancel("r")
+    t.status("r")
     assert t.all_checks() == {("should", "uploads.after_cancel")}
 
 

@@ -23,12 +23,12 @@ from harness.report.findings_json import Known, kinds
 from harness.report.result import FoundFinding, PropertyResult, RunResult, Status
 from harness.report.transcript import transcript
 from harness.run.keep import Keeper
+from harness.run.not_tried import not_tried
 from harness.run.options import Options
 from harness.run.steering import Steering
 from harness.run.trial import Trial
 from harness.shrink import Budget, Shrunk, shrink
 from harness.targets.base import TargetError
-from harness.targets.controls import CONTROLS
 
 BATCH = 25
 """Plans drawn with one Hypothesis seed; a family goes on with the next seed while it has time."""
@@ -196,7 +196,7 @@ class Campaign:
             self.found[known] = replace(self.found[known], count=self.found[known].count + 1)
             return False
         self._seen[finding.signature] += 1
-        if self._seen[finding.signature] > SAME_CHECK_MAX:
+        if key not in self._raw and self._seen[finding.signature] > SAME_CHECK_MAX:
             self._raw[key] = None
             return False
         return True
@@ -207,7 +207,7 @@ class Campaign:
             id_ is not None
             and not self.found[id_].rate[0]
             and finding.level in LOUD
-            and self._seen[finding.signature] < SAME_CHECK_MAX
+            and self._seen[finding.signature] < SAME_CHECK_MAX + 1
         )
 
     def _subsumed(self, plan: Plan, finding: Finding) -> str | None:
@@ -264,7 +264,7 @@ class Campaign:
             shrunk.rate,
             shrunk.executions,
             len(plan),
-            count,
+            count=count,
             known=self.known.matches(final, shrunk.plan),
         )
         self.steering.learn(shrunk.plan, final)
@@ -401,29 +401,3 @@ def finding_id(plan: Plan, finding: Finding) -> str:
     form = (*finding.signature, finding.level, tuple(sorted(set(kinds(plan, finding.witness)))))
     check = finding.check.rpartition(".")[2] or finding.check
     return f"{finding.property}-{check}-{hashlib.sha256(repr(form).encode()).hexdigest()[:4]}"
-
-
-def not_tried(trial: Trial, options: Options) -> tuple[tuple[str, str], ...]:
-    """What a run left out, and why, and what would allow it."""
-    rows = [
-        (control, f"no control over this target; {kind.how}")
-        for control, kind in CONTROLS.items()
-        if control not in trial.target.controls
-    ]
-    rows += [(f"faults: {tier}", why) for tier, why in trial.kit.missing.items()]
-    rows += [
-        (ability, reason)
-        for ability, reason in trial.reasons.items()
-        if ability not in trial.abilities.supports
-    ]
-    if trial.promises.collection == "offline":
-        asked = "run as a hazard only" if "hazard" in options.tiers else "not run"
-        rows.append(
-            (
-                "collection beside pushes",
-                f"{asked}: the target asks for offline collection; --promise collection=online",
-            )
-        )
-    if not trial.promises.durable:
-        rows.append(("durability across kill", "the target does not promise it; --promise durable=yes"))
-    return tuple(rows)

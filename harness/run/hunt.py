@@ -33,7 +33,8 @@ class Sighting:
 
 @dataclass
 class Hunt(Campaign):
-    """``enough`` looks at what was found so far, and says whether that will do. The findings of the checks in
+    """``enough`` looks at what was found so far, and says whether that will do; what never showed
+    again is kept, but does not count for that. The findings of the checks in
     ``without`` are not seen, as if the harness did not have these checks."""
 
     enough: Callable[[Sequence[Sighting]], bool] = lambda sightings: bool(sightings)
@@ -52,12 +53,19 @@ class Hunt(Campaign):
         if self.over is not None:
             return
         seen_s = time.monotonic() - self.started - self._shrinking_s
-        before = set(self.found)
+        before = dict(self.found)
         super()._investigate(plan, finding, history)
-        new = [found for id_, found in self.found.items() if id_ not in before and found.red]
+        new = [
+            found for id_, found in self.found.items() if found.red and not _is_same(before.get(id_), found)
+        ]
+        self.sightings = [one for one in self.sightings if one.found.id in self.found]
         self.sightings += [Sighting(found, self.plans, seen_s) for found in new]
-        if new and self.enough(self.sightings):
+        if new and self.enough([one for one in self.sightings if one.found.rate[0]]):
             self.over = "what was looked for was found"
+
+
+def _is_same(before: FoundFinding | None, now: FoundFinding) -> bool:
+    return before is not None and before.rate == now.rate
 
 
 def hunt(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.checkers.finding import Finding
 from harness.history import Abilities, Promises
 from harness.machines import StopDrawing
 from harness.plan.codec import load
@@ -20,6 +21,7 @@ from harness.run.keep import Keeper
 from harness.run.options import Options
 from harness.run.replay import replay
 from harness.run.trial import Trial
+from harness.shrink import Shrunk
 from harness.wire import Client
 from tests.unit.run.registry import MemoryTarget
 
@@ -56,6 +58,33 @@ def test_a_registry_that_loses_a_byte_is_found_out(target: MemoryTarget, tmp_pat
     assert read(Path(one.history)).plan == one.plan
     assert (tmp_path / "transcripts" / f"{one.id}.sh").exists()
     assert run.result().exit_code == 1
+
+
+def test_what_never_showed_again_is_shrunk_anew_from_another_plan(
+    target: MemoryTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.server.short_bytes = 1
+    run = campaign(target, tmp_path)
+
+    def plan(more: int) -> Plan:
+        push = Operation("push", 1, "blob.push", {"repo": "r", "blob": "b"})
+        pulls = [
+            Operation(f"pull{n}", 1, "blob.pull", {"repo": "r", "blob": "b"}, ("push",)) for n in range(more)
+        ]
+        return Plan((push, *pulls), {"b": BlobSpec(300)})
+
+    def by_luck(whole: Plan, finding: Finding, *_: object, **__: object) -> Shrunk:
+        return Shrunk(whole, finding, 1, (0, 10), (), False)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("harness.run.campaign.shrink", by_luck)
+        run.try_plan(plan(2))
+    assert {one.rate for one in run.found.values()} == {(0, 10)}
+    checks = {one.finding.check for one in run.found.values()}
+    run.try_plan(plan(3))
+    assert {one.finding.check for one in run.found.values()} == checks
+    assert {(one.rate, one.count) for one in run.found.values() if one.finding.red} == {((5, 5), 2)}
+    assert len(run.found) == len(checks)
 
 
 def test_a_run_in_which_nothing_was_tried_is_not_green(target: MemoryTarget, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""B, first half: chunks that are taken out of order, counted wrongly, or spoiled where one broke off."""
+"""B, of chunks: they are taken out of order, counted wrongly, or spoiled where one broke off."""
 
 from __future__ import annotations
 

@@ -73,13 +73,17 @@ class CollectionRules(ManifestRules):
 
     @step("collect", steady, few_collections, can_index)
     def collect_around_an_index(self) -> None:
-        """Children that nothing but an index names: every run of the collector has to keep them."""
+        """Children that nothing but an index names, which another index may name: every run of the collector
+        has to keep them."""
         repo, lane = self.repo(), self.lane()
         children = []
         for _ in range(self.dice.number(1, 2)):
             children.append(self.new_image(repo))
             self.do("manifest.put", lane, repo=repo, manifest=children[-1], race=False)
         index = self.draft.new_manifest(ManifestSpec("index", children=tuple(children), docker=self.docker()))
+        if "nested" in self.features and self.dice.chance(0.6):
+            self.do("manifest.put", lane, repo=repo, manifest=index, race=False)
+            index = self.draft.new_manifest(ManifestSpec("index", children=(index,), docker=self.docker()))
         self.do("manifest.put", lane, repo=repo, manifest=index, tag=self.tag(), race=False)
         run = self.do("collect", COLLECTOR, untagged=True if can_untag(self) else None, race=False)
         self.do("image.pull", lane, repo=repo, manifest=index, race=False, after=(run,))

@@ -88,8 +88,8 @@ FAMILIES: dict[str, Family] = {
                 always="images pulls push collect",
                 often="indexes collect-untagged",
                 sometimes="nested artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
-                " repush collect-online garbage quiet",
-                seldom="strike power lonely-index manifest-as-blob incomplete moves tag-delete hold kill"
+                " repush collect-online garbage lonely-index quiet",
+                seldom="strike power manifest-as-blob incomplete moves tag-delete hold kill"
                 " restart",
             ),
             restart_closing=0.4,

@@ -33,8 +33,8 @@ class Sighting:
 
 @dataclass
 class Hunt(Campaign):
-    """``enough`` looks at what was found so far, and says whether that will do; what never showed
-    again is kept, but does not count for that. The findings of the checks in
+    """``enough`` looks at what was found so far, and says whether that will do; what never showed again comes
+    last in ``sightings``, and does not count for that. The findings of the checks in
     ``without`` are not seen, as if the harness did not have these checks."""
 
     enough: Callable[[Sequence[Sighting]], bool] = lambda sightings: bool(sightings)
@@ -60,6 +60,7 @@ class Hunt(Campaign):
         ]
         self.sightings = [one for one in self.sightings if one.found.id in self.found]
         self.sightings += [Sighting(found, self.plans, seen_s) for found in new]
+        self.sightings.sort(key=lambda one: not one.found.rate[0])
         if new and self.enough([one for one in self.sightings if one.found.rate[0]]):
             self.over = "what was looked for was found"
 

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from ..deviations import Defect, by_name
-from . import caches, collection, crashes, deletion, listing, manifests, mounts, security, uploads
+from . import (
+    caches,
+    collection,
+    collection_races,
+    crashes,
+    deletion,
+    listing,
+    manifests,
+    mounts,
+    security,
+    uploads,
+)
 
 KINDS = {
     "A": "garbage collection",
@@ -20,6 +31,7 @@ KINDS = {
 
 DEFECTS: dict[str, Defect] = by_name(
     *collection.DEFECTS,
+    *collection_races.DEFECTS,
     *uploads.DEFECTS,
     *manifests.DEFECTS,
     *mounts.DEFECTS,

@@ -354,7 +354,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_DownConverted,),
         kind="C",
         sources=("quay PROJQUAY-227, fixed in 2020 by fdc58b7e",),
-        violates=("P1",),
+        violates=("P1", "P12"),
     ),
     Defect(
         "tag-digest-stale",
@@ -386,7 +386,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_ExactAccept,),
         kind="C",
         sources=("pulp_container #8565, fixed in 2026-08",),
-        violates=("P12",),
+        violates=("P4", "P12"),
     ),
     *REFERRERS,
 )

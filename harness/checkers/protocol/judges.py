@@ -126,6 +126,20 @@ def byte_range(asked: Asked) -> Iterator[Flaw]:
         yield Flaw(22, "satisfiable", "should", title, f"the blob has {size_bytes} bytes")
 
 
+def manifest_bytes(asked: Asked) -> Iterator[Flaw]:
+    """Whatever a client accepts, what it gets by digest is the manifest of that digest, or nothing."""
+    body = asked.answer.exchange.body
+    if asked.answer.status != 200 or not asked.answer.whole or body is None:
+        return
+    algorithm, _, encoded = asked.known.history.symbols.manifest_digest(
+        str(op_arg(asked.op, "manifest"))
+    ).partition(":")
+    seen = {"sha256": body.sha256, "sha512": body.sha512}.get(algorithm)
+    if seen and seen != encoded:
+        title = "a manifest that is asked for by digest is answered with other bytes"
+        yield Flaw(12, "bytes", "must", title, f"{body.size_bytes} bytes with {algorithm} {seen[:12]}…")
+
+
 def tags_limit(asked: Asked) -> Iterator[Flaw]:
     """At most n tags; none, and no Link, for 0; a small limit is served."""
     answer = asked.answer
@@ -230,6 +244,7 @@ JUDGES: Mapping[str, Callable[[Asked], Iterator[Flaw]]] = {
     "no-bad-tag": no_bad_tag,
     "session-opened": session_opened,
     "range": byte_range,
+    "manifest-bytes": manifest_bytes,
     "tags-limit": tags_limit,
     "tags-after": tags_form,
     "no-referrers": no_referrers,

@@ -59,6 +59,7 @@ def _accept(
         allowed=allowed,
         level="should" if row == 12 else "note",
         headers=(("accept", value),) if value is not None else (),
+        judge="manifest-bytes",
         present="manifest",
         draws=draws,
     )

@@ -71,6 +71,8 @@ JUDGED: list[tuple[str, dict[str, Any], int, Any, Any, set[tuple[str, str]]]] = 
     ),
     ("range.first-byte", {"blob": "b"}, 416, {}, None, {("should", "row-22.satisfiable")}),
     ("range.first-byte", {"blob": "empty"}, 416, {}, None, set()),
+    ("accept.other", {"manifest": "m"}, 200, {}, SYMBOLS.manifest("m").decode(), set()),
+    ("accept.other", {"manifest": "m"}, 200, {}, "{}", {("must", "row-12.bytes")}),
     ("range.several", {"blob": "b"}, 206, {"Content-Type": "multipart/byteranges; boundary=x"}, "x", set()),
     (
         "range.beyond",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -273,9 +274,14 @@ def config(as_table: bool) -> None:
 
 
 @cli.command(help="Show the defects that --defect can put in.")
-def defects() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Say it as JSON.")
+def defects(as_json: bool) -> None:
     from .defects import DEFECTS
 
+    if as_json:
+        told = ("name", "title", "kind", "sources", "violates", "needs")
+        click.echo(json.dumps([{key: getattr(one, key) for key in told} for one in DEFECTS.values()]))
+        return
     for one in DEFECTS.values():
         click.echo(f"{one.kind}  {one.name:<32} {one.title} ({'; '.join(one.sources)})")
 

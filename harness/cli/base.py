@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -87,6 +87,23 @@ def width() -> int:
 
     found = console()
     return max(60, min(100, found.width)) if found.is_terminal else 100
+
+
+def columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> list[str]:
+    """Rows with aligned columns; the last one is wrapped."""
+    import textwrap
+
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        head = indent + "".join(f"{cell:<{size}}  " for cell, size in zip(row, widths, strict=False))
+        room = max(30, width() - len(head))
+        wrapped = textwrap.wrap(row[-1], room, break_on_hyphens=False, break_long_words=False) or [""]
+        lines.append((head + wrapped[0]).rstrip())
+        lines += [" " * len(head) + line for line in wrapped[1:]]
+    return lines
 
 
 # --- the target's options --------------------------------------------------------------------------------

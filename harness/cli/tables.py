@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,29 +9,13 @@ import click
 from harness.cli.base import (
     HELD,
     Unusable,
+    columns,
     opened,
     options_from,
     show_text,
     target_options,
     width,
 )
-
-
-def _columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> list[str]:
-    """Rows with aligned columns; the last one is wrapped."""
-    import textwrap
-
-    if not rows:
-        return []
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    lines = []
-    for row in rows:
-        head = indent + "".join(f"{cell:<{size}}  " for cell, size in zip(row, widths, strict=False))
-        room = max(30, width() - len(head))
-        wrapped = textwrap.wrap(row[-1], room, break_on_hyphens=False, break_long_words=False) or [""]
-        lines.append((head + wrapped[0]).rstrip())
-        lines += [" " * len(head) + line for line in wrapped[1:]]
-    return lines
 
 
 @click.command()
@@ -68,7 +51,7 @@ def doctor(**given: Any) -> int:
             trial.close()
     lines = []
     for title, rows in groups:
-        lines += [title, *_columns([("✓" if row.available else "–", row.what, row.note) for row in rows]), ""]
+        lines += [title, *columns([("✓" if row.available else "–", row.what, row.note) for row in rows]), ""]
     show_text("\n".join(lines).rstrip())
     return HELD
 
@@ -87,8 +70,8 @@ def operations(kind: str | None) -> int:
             continue
         needs = f"   (needs {row.needs})" if row.needs else ""
         arguments = "  ".join(f"{a.name}{'!' if a.required else ''}:{a.type}" for a in row.args)
-        lines += [f"{row.name}   {row.actor}{needs}", *_columns([(arguments or "no arguments",)])]
-        lines += [*_columns([(row.doc,)], "    "), ""]
+        lines += [f"{row.name}   {row.actor}{needs}", *columns([(arguments or "no arguments",)])]
+        lines += [*columns([(row.doc,)], "    "), ""]
     lines.append("An argument with ! is required. `a|b`: one of these; strs, ints: lists.")
     show_text("\n".join(lines))
     return HELD
@@ -106,7 +89,7 @@ def rows(level: str | None) -> int:
             how = row.how + (f" {row.by}" if row.by else "")
             why = f" [not checked: {row.why_none}]" if row.why_none else ""
             table.append((str(row.number), row.level, row.since, how, row.words + why))
-    show_text("\n".join(_columns([("row", "level", "since", "checked", "what"), *table])))
+    show_text("\n".join(columns([("row", "level", "since", "checked", "what"), *table])))
     return HELD
 
 
@@ -116,7 +99,7 @@ def targets() -> int:
     from harness.targets.doctor import catalogue
 
     found = [("✓" if row.available else "–", row.what, row.note) for row in catalogue()]
-    show_text("\n".join(_columns(found) or ["  the catalogue is empty"]))
+    show_text("\n".join(columns(found) or ["  the catalogue is empty"]))
     return HELD
 
 

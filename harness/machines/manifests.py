@@ -180,7 +180,7 @@ class ManifestRules(PlanMachine):
         which = {"manifest": manifest}
         if tags and self.dice.chance(0.6):
             which = {"tag": self.dice.pick(tags)}
-        accept = self.dice.pick(MEDIA) if self.dice.chance(0.2) else None
+        accept = self.dice.weighted(MEDIA) if self.dice.chance(0.3) else None
         how = self.dice.number(0, 3)
         if how != 0:
             self.do("manifest.head", None, {"repo": repo, "accept": accept, **which})

@@ -66,10 +66,11 @@ COLLECTOR_LINES: dict[str, str] = {
 }
 """Where a collector stands still: marked but nothing removed; still marking; while it removes."""
 
-MEDIA: tuple[str, ...] = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "*/*",
-    ", ".join(f"{name};q=0.{9 - number}" for number, name in enumerate(ALL_MANIFEST_TYPES)),
+MEDIA: tuple[tuple[float, str], ...] = (
+    (1, "application/vnd.oci.image.manifest.v1+json"),
+    (1, "application/vnd.oci.image.index.v1+json"),
+    (1, "*/*"),
+    (3, ", ".join(f"{name};q=0.{9 - number}" for number, name in enumerate(ALL_MANIFEST_TYPES))),
 )
-"""What a client accepts in place of all types of manifests; at last all of them, with weights."""
+"""What a client accepts in place of all types of manifests: (weight, header); at last all of them, with
+weights of their own."""

@@ -386,7 +386,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_ExactAccept,),
         kind="C",
         sources=("pulp_container #8565, fixed in 2026-08",),
-        violates=("P4", "P12"),
+        violates=("P4", "P1", "P12"),
     ),
     *REFERRERS,
 )

@@ -89,8 +89,7 @@ FAMILIES: dict[str, Family] = {
                 often="indexes collect-untagged",
                 sometimes="nested artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
                 " repush collect-online garbage lonely-index quiet",
-                seldom="strike power manifest-as-blob incomplete moves tag-delete hold kill"
-                " restart",
+                seldom="strike power manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
             restart_closing=0.4,
         ),
@@ -135,11 +134,9 @@ FAMILIES: dict[str, Family] = {
             "upload sessions",
             _features(
                 always="sessions push",
-                often="out-of-order",
-                sometimes="refused-commit two-committers same-blob-twice after-end cancel cut again"
-                " blob-reads",
-                seldom="strike disk weather foreign-session hold wrong-digest mount blob-delete kill restart"
-                " pause quiet",
+                often="out-of-order refused-commit after-end",
+                sometimes="two-committers same-blob-twice cancel cut again blob-reads foreign-session",
+                seldom="strike disk weather hold wrong-digest mount blob-delete kill restart pause quiet",
             ),
         ),
         Family(

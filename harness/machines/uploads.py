@@ -218,20 +218,27 @@ class UploadRules(PlanMachine):
 
     @step("after-end", has_ended)
     def use_after_end(self) -> None:
-        """A session that was committed or cancelled: nobody may use it any more."""
+        """A session that was committed or cancelled: nobody may use it any more; then what it became is read.
+
+        Chunks come without Content-Range, or from where the session ended: their place refuses neither.
+        """
         ended = [session for session in self.draft.sessions.values() if not session.open]
         session = self.dice.recent(ended)
         kinds = ["upload.finish"]
-        kinds += ["upload.patch"] if can_patch(self) else []
+        kinds += ["upload.patch"] * 2 if can_patch(self) else []
         kinds += ["upload.status"] if self.can("upload-status") else []
         names: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name}
         kind = self.dice.pick(kinds)
         if kind != "upload.status":
             names["blob"] = session.blob
         if kind == "upload.patch":
-            names.update(first=session.offset, size=max(1, self.session_size(session) - session.offset))
+            size = self.session_size(session)
+            names.update(first=0, size=self.dice.pick((1, max(1, size // 2), max(1, size))))
+            names.update({"claim": size} if self.dice.chance(0.3) else {"range": False})
         self.do(kind, None, names, race=False)
         session.open = False
+        if kind == "upload.patch" and self.dice.chance(0.5):
+            self.do("blob.pull", race=False, repo=session.repo, blob=session.blob)
 
     @step("foreign-session", has_session)
     def use_from_elsewhere(self) -> None:

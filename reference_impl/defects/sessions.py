@@ -19,10 +19,19 @@ _PAGE = 3
 class _OpenOnPage(Sessions):
     """Open uploads are listed, and only the first page of that is looked at."""
 
+    _begun: tuple[str, ...] = ()
+
+    def create(self, repository: str, owner: str | None = None) -> str:
+        session = super().create(repository, owner)
+        self._begun += (session,)
+        return session
+
     def _find(self, repository: str, session: str, owner: str | None) -> Traces:
-        if session not in self._driver.list(layout.uploads(repository))[:_PAGE]:
+        found = super()._find(repository, session, owner)
+        here = self._driver.list(layout.uploads(repository))
+        if session in [one for one in self._begun if one in here][_PAGE:]:
             raise Refusal("BLOB_UPLOAD_UNKNOWN", {"session": session})
-        return super()._find(repository, session, owner)
+        return found
 
 
 class _Anywhere(Sessions):

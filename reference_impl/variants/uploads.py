@@ -52,7 +52,7 @@ class _ChunkMinimum(Uploads):
         session = request.path_params["session"]
         size_bytes = int(request.headers.get("content-length", CHUNK_MIN_BYTES))
         if session in self._ended and size_bytes:
-            return answer(400, "BLOB_UPLOAD_INVALID")
+            return answer(416, "OUT_OF_ORDER")
         response = await super().send(request)
         if response is not None and 0 < size_bytes < CHUNK_MIN_BYTES:
             self._ended.add(session)
@@ -60,7 +60,7 @@ class _ChunkMinimum(Uploads):
 
     async def finish(self, request: Request) -> Response | None:
         if request.path_params["session"] in self._ended and request.headers.get("content-length") != "0":
-            return answer(400, "BLOB_UPLOAD_INVALID")
+            return answer(416, "OUT_OF_ORDER")
         return await super().finish(request)
 
 

@@ -72,6 +72,7 @@ LEGAL: dict[str, Exchange] = {
     "a chunk out of order": answer("upload.patch", 416, {"Range": "0-4"}, upload="u", first=9, size=1),
     "a chunk that is too short": answer("upload.patch", 400, JSON, errors("SIZE_INVALID"), upload="u"),
     "a chunk that is too large": answer("upload.patch", 413, upload="u", first=0, size=1),
+    "a chunk without a length": answer("upload.patch", 411, upload="u", first=0, size=1),
     "a chunk for nobody": answer("upload.patch", 404, JSON, errors("BLOB_UPLOAD_UNKNOWN"), upload="u"),
     "a session without bytes": answer("upload.get", 204, {"Location": UPLOAD, "Range": "0-0"}, upload="u"),
     "a session without a range": answer("upload.get", 204, {"Location": UPLOAD}, upload="u"),

@@ -257,7 +257,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Server], Any], Any, Any]] = {
     "mount-from-anywhere": (_mounts, [201, 202], [201, 201]),
     "single-post-opens-session": (_single_post, (201, 200), (202, 404)),
     "length-required": (_streamed, 202, 411),
-    "chunk-minimum": (_short_chunks, (None, [202, 202, 202]), ("1000", [202, 202, 400])),
+    "chunk-minimum": (_short_chunks, (None, [202, 202, 202]), ("1000", [202, 202, 416])),
     "sessions-lost-at-restart": (_after_restart, 204, 404),
     "session-gone-after-error": (_after_error, (416, 204), (416, 404)),
     "broken-chunk-ends-session": (_after_break, 202, 404),

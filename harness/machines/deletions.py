@@ -11,6 +11,20 @@ def something_missing(machine: PlanMachine) -> bool:
     return bool(machine.draft.missing or machine.draft.missing_manifests)
 
 
+def attached(machine: PlanMachine) -> list[tuple[str, str]]:
+    """Manifests that may be there, as their subject may, with their repository."""
+    held, manifests = machine.draft.held, machine.draft.manifests
+    return [
+        (repo, name)
+        for repo, name in held
+        if (subject := manifests[name].subject) is not None and (repo, subject) in held
+    ]
+
+
+def has_attached(machine: PlanMachine) -> bool:
+    return bool(attached(machine))
+
+
 class DeletionRules(PlanMachine):
     """Features: ``blob-delete``, ``manifest-delete``, ``tag-delete``, ``missing-reads`` (what was deleted),
     ``repush`` (what was deleted or collected comes back)."""
@@ -46,6 +60,14 @@ class DeletionRules(PlanMachine):
             self.do(dice.pick(("manifest.head", "manifest.get")), repo=repo, manifest=manifest, race=False)
         if dice.chance(0.12):
             self.do("manifest.delete", repo=repo, manifest=manifest, race=False)
+
+    @step("manifest-delete", has_attached)
+    def delete_with_subject(self) -> None:
+        """A subject and what is attached to it, one after the other; mostly the subject first."""
+        repo, manifest = self.dice.recent(attached(self))
+        both = [str(self.draft.manifests[manifest].subject), manifest]
+        for one in both if self.dice.chance(0.7) else reversed(both):
+            self.do("manifest.delete", repo=repo, manifest=one, race=False)
 
     @step("tag-delete", has_tag)
     def delete_tag(self) -> None:

@@ -86,8 +86,8 @@ FAMILIES: dict[str, Family] = {
             "closure",
             _features(
                 always="images pulls push collect",
-                often="indexes collect-untagged",
-                sometimes="nested artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
+                often="indexes nested collect-untagged",
+                sometimes="artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
                 " repush collect-online garbage lonely-index quiet",
                 seldom="strike power manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
@@ -123,9 +123,9 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="push images blob-delete manifest-delete tag-delete",
                 often="missing-reads",
-                sometimes="repush same-manifest again-elsewhere mount indexes manifest-reads blob-reads"
-                " tag-lists restart",
-                seldom="strike power artifacts referrers moves again hold collect kill quiet",
+                sometimes="repush same-manifest again-elsewhere mount indexes artifacts manifest-reads"
+                " blob-reads tag-lists restart",
+                seldom="strike power referrers moves again hold collect kill quiet",
             ),
             restart_closing=0.5,
         ),
@@ -154,8 +154,8 @@ FAMILIES: dict[str, Family] = {
             "P8",
             "isolation",
             _features(
-                always="push foreign-reads",
-                often="images sessions foreign-session mount",
+                always="push foreign-reads foreign-session",
+                often="images sessions mount",
                 sometimes="again-elsewhere same-manifest blob-delete manifest-delete missing-reads",
                 seldom="tag-lists referrers collect restart quiet",
             ),

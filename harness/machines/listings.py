@@ -44,7 +44,7 @@ class ListingRules(TagRules):
         if "pages" in self.features:
             known = self.draft.tags_of(repo)
             if dice.chance(0.75):
-                args["n"] = dice.pick((1, 1, 2, 2, 3, 0, len(known), len(known) + 1, 1000))
+                args["n"] = dice.pick((1, 1, 2, 2, 3, 0, 0, len(known), len(known) + 1, 1000))
             if dice.chance(0.4):
                 tag = dice.pick(known) if known else self.tag()
                 args["last"] = tag if dice.chance(0.75) else tag[:-1] or "a"

@@ -28,9 +28,9 @@ class RequestRules(UploadRules):
 
     @step("requests", has_requests)
     def request(self) -> None:
-        """One or two requests of the table, mostly about what is there."""
+        """Two to five requests of the table, mostly about what is there."""
         cases = available(self.scope.abilities)
-        for _ in range(self.dice.number(1, 2)):
+        for _ in range(self.dice.number(2, 5)):
             self.send(*deal(self.dice, cases))
 
     def send(self, name: str, drawn: dict[str, Any]) -> None:

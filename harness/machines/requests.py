@@ -1,7 +1,8 @@
 """Requests of the protocol table: which case, and inputs that it takes.
 
-Everything follows from the machine's dice. All cases that the target can be asked are equally probable,
-whatever they are about: of 120 cases, 150 draws try about 70 %, and 700 almost surely all.
+Everything follows from the machine's dice. All cases that the target can be asked are about equally probable,
+whatever they are about; one whose input is one of many odd words is sent up to three times as often. Of 120
+cases, 150 draws try about 65 %, and 700 almost surely all.
 """
 
 from __future__ import annotations
@@ -34,8 +35,16 @@ def available(abilities: Abilities) -> tuple[Case, ...]:
 
 def deal(dice: Dice, cases: Sequence[Case]) -> Request:
     """One of the cases with inputs, all chosen by the dice."""
-    case = dice.pick(cases)
+    case = dice.weighted([(_variety(case.name), case) for case in cases])
     return case.name, inputs(dice, case)
+
+
+@cache
+def _variety(name: str) -> float:
+    """The weight of a case: the more words its input is one of, the more often it has to be sent."""
+    domains = [DOMAINS[domain] for domain in CASES[name].draws.values()]
+    words = max((len(one.args[0]) for one in domains if isinstance(one, partial)), default=1)
+    return float(words**0.4)
 
 
 def inputs(dice: Dice, case: Case) -> dict[str, Any]:

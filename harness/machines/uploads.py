@@ -240,13 +240,11 @@ class UploadRules(PlanMachine):
         if kind == "upload.patch" and self.dice.chance(0.5):
             self.do("blob.pull", race=False, repo=session.repo, blob=session.blob)
 
-    @step("foreign-session", has_session)
+    @step("foreign-session")
     def use_from_elsewhere(self) -> None:
         """A session under the name of another repository: it must not be found there."""
-        session = self.session()
-        others = [repo for repo in self.repos if repo != session.repo]
-        if not others:
-            return
+        session = self.session() if has_session(self) else self.start_session(self.new_blob(64))
+        others = [repo for repo in self.repos if repo != session.repo] or [f"{session.repo}-elsewhere"]
         offset = session.offset
         names: dict[str, Arg | None] = {"repo": self.dice.pick(others), "upload": session.name}
         left = self.session_size(session) - session.offset

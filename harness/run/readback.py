@@ -18,6 +18,8 @@ FOREIGN_MAX = 3
 """How many blobs are asked for in a repository that never had them, for each repository."""
 REPUSH_MAX = 4
 LARGE_BYTES = 1 << 20
+NO_TYPE = "application/vnd.seatrial.none"
+"""An artifact type that nothing has: a filter for it, right after the whole list, leaves nothing."""
 
 WRITES_BLOB = frozenset({"upload.single", "upload.put", "upload.mount"})
 
@@ -97,6 +99,7 @@ def read_back(
     if referrers:
         for repo, subject in touched.subjects:
             call.referrers(repo, subject, pages_max=PAGES_MAX)
+            call.referrers(repo, subject, type_=NO_TYPE, pages_max=PAGES_MAX)
     for repo, upload in touched.uploads:
         call.session("GET", repo, upload)
 

@@ -21,6 +21,7 @@ _LIMIT = re.compile(r"[?&]n=([^&]*)")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _OTHER_REASONS = frozenset({405, 406, 409, 413, 415})
 """Refusals that are about something else than what a case tries."""
+_UNKNOWN_CODES = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 _MANIFEST_CODES = frozenset({"MANIFEST_INVALID", "MANIFEST_UNVERIFIED", "UNSUPPORTED", "DENIED"})
 
 
@@ -225,6 +226,10 @@ def unknown_content(asked: Asked) -> Iterator[Flaw]:
 
 def subject(asked: Asked) -> Iterator[Flaw]:
     history = asked.known.history
+    if codes := asked.answer.error_codes() & _UNKNOWN_CODES if asked.refused else None:
+        # It names nothing but its subject: that alone can be what is missing.
+        title = "a manifest is refused because its subject is not there"
+        yield Flaw(57, "refused", "must", title, f"status {asked.answer.status}, codes {sorted(codes)}")
     if asked.answer.status != 201 or not history.abilities.can("referrers"):
         return
     wanted = unknown_digest(asked.op, history.symbols)

@@ -141,6 +141,14 @@ JUDGED: list[tuple[str, dict[str, Any], int, Any, Any, set[tuple[str, str]]]] = 
     ("manifest.unknown-children", {}, 415, {}, None, set()),
     ("manifest.unknown-subject", {}, 201, {}, None, {("must", "row-59.missing")}),
     ("manifest.unknown-subject", {}, 201, {"OCI-Subject": DIGEST["b"]}, None, {("must", "row-59.other")}),
+    (
+        "manifest.unknown-subject",
+        {},
+        404,
+        {},
+        errors("MANIFEST_BLOB_UNKNOWN"),
+        {("should", "row-57.status"), ("must", "row-57.refused")},
+    ),
 ]
 
 

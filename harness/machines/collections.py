@@ -35,6 +35,8 @@ class CollectionRules(ManifestRules):
         if "odd-stores" in self.features and "collect" in self.features and self.dice.chance(0.4):
             self.collect_alone()
         super().begin()
+        if {"collect", "indexes"} <= self.features and can_index(self) and self.dice.chance(0.35):
+            self.around_an_index()
 
     def untagged_flag(self) -> bool | None:
         return True if can_untag(self) and self.dice.chance(0.5) else None
@@ -73,6 +75,9 @@ class CollectionRules(ManifestRules):
 
     @step("collect", steady, few_collections, can_index)
     def collect_around_an_index(self) -> None:
+        self.around_an_index()
+
+    def around_an_index(self) -> None:
         """Children that nothing but an index names, which another index may name: every run of the collector
         has to keep them."""
         repo, lane = self.repo(), self.lane()

@@ -58,7 +58,7 @@ class Hunt(Campaign):
         new = [
             found for id_, found in self.found.items() if found.red and not _is_same(before.get(id_), found)
         ]
-        self.sightings = [one for one in self.sightings if one.found.id in self.found]
+        self.sightings = [one for one in self.sightings if _is_same(self.found.get(one.found.id), one.found)]
         self.sightings += [Sighting(found, self.plans, seen_s) for found in new]
         self.sightings.sort(key=lambda one: not one.found.rate[0])
         if new and self.enough([one for one in self.sightings if one.found.rate[0]]):

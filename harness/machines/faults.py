@@ -99,19 +99,23 @@ class FaultRules(UploadRules, ManifestRules):
 
     @step("cut", alive, can_patch)
     def cut_patch(self) -> None:
-        """A session whose client vanishes in a PATCH, asks where to resume, and sends from there on."""
+        """A session whose client vanishes in its first or second PATCH, asks where to resume, and sends from
+        there on."""
         dice = self.dice
         session = self.start_session(self.new_blob(dice.pick(HELD_SIZES)))
         size, lane = self.session_size(session), session.lane
         names: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name}
-        first = dice.pick((1, size // 2, size - 1, size))
-        cut = self.cut_in("patch", first)
-        sent: dict[str, Arg | None] = {**names, "blob": session.blob, "first": 0, "size": first}
+        start = 0
+        if dice.chance(0.5):
+            start = dice.pick((1, size // 3, 10))
+            self.patch(session, start)
+        carried = dice.pick((1, (size - start) // 2, size - start - 1, size - start))
+        cut = self.cut_in("patch", carried)
+        sent: dict[str, Arg | None] = {**names, "blob": session.blob, "first": start, "size": carried}
         patch = self.do("upload.patch", lane, sent, cut=cut, race=False)
         self.after_cut(patch, lane)
-        self.resume_session(
-            names, session.blob, size, cut.place.at_bytes if cut.place.part == "body" else first
-        )
+        reached = cut.place.at_bytes if cut.place.part == "body" else carried
+        self.resume_session(names, session.blob, size, start + reached)
         session.open = False
 
     def resume_session(self, names: dict[str, Arg | None], blob: str, size: int, reached: int) -> None:

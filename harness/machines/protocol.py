@@ -23,7 +23,7 @@ class RequestRules(UploadRules):
         super().begin()
         if self.family.features.get("requests") == 1 and has_requests(self):
             cases = available(self.scope.abilities)
-            for case in self.dice.some(cases, self.dice.number(3, 6)):
+            for case in self.dice.some(cases, self.dice.number(5, 8)):
                 self.send(case.name, inputs(self.dice, case))
 
     @step("requests", has_requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from ..registry.sessions import Upload
 
 Declared = tuple[int, int] | None
 """First and last offset of a Content-Range."""
+_ATTEMPTS, _WAIT_S = 50, 0.01
 RANGES = ("api.uploads:upload_range", "api.resource:upload_range")
 
 
@@ -86,9 +88,10 @@ class _Stale(endpoints.Uploads):
     _stale: frozenset[str] = frozenset()
 
     async def _receive(self, request: Request, upload: Upload, declared: Declared) -> bytes | None:
+        self._stale |= {upload.session}
         rest = await super()._receive(request, upload, declared)
-        if rest is None:
-            self._stale |= {upload.session}
+        if rest is not None:
+            self._stale -= {upload.session}
         return rest
 
     async def status(self, request: Request) -> Response:
@@ -110,18 +113,27 @@ class _Begun(endpoints.Uploads):
 
 
 class _Unchecked(endpoints.Uploads):
-    """The retry of a chunk that broke off is appended to what had come of it."""
+    """The retry of a chunk that broke off is appended to what had come of it, as soon as that is closed."""
 
     _broken: frozenset[str] = frozenset()
 
     async def _resume(self, request: Request, account: Account, declared: Declared) -> Upload:
-        broke = request.path_params["session"] in self._broken
-        return await super()._resume(request, account, None if broke else declared)
+        session = request.path_params["session"]
+        for _ in range(_ATTEMPTS):
+            checked = None if session in self._broken else declared
+            try:
+                return await super()._resume(request, account, checked)
+            except OutOfOrder as refusal:
+                if refusal.reason != "UPLOAD_BUSY":
+                    raise
+            await asyncio.sleep(_WAIT_S)
+        return await super()._resume(request, account, declared)
 
     async def _receive(self, request: Request, upload: Upload, declared: Declared) -> bytes | None:
+        self._broken |= {upload.session}
         rest = await super()._receive(request, upload, declared)
-        this = {upload.session}
-        self._broken = self._broken | this if rest is None else self._broken - this
+        if rest is not None:
+            self._broken -= {upload.session}
         return rest
 
 

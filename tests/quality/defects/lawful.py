@@ -1,7 +1,8 @@
 """Trying the harness on registries that are lawful, though not as the reference is: nothing may be found.
 
 ``python -m tests.quality.defects.lawful [NAME,…] [--seeds 0,1] [--budget 20] [--jobs 2]`` prints a line for
-each variant, and exits with 1 if something was found that fails a run.
+each variant, and exits with 1 if something was found that fails a run.  A run that tries some ``--families``
+only has the share of the budget for them that it would have among all.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ def main() -> int:
     parser.add_argument("--seeds", default="0", help="with commas between them (default: 0)")
     parser.add_argument("--budget", type=float, default=20.0, metavar="SECONDS")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument("--families", default=",".join(FAMILIES), help="with commas (default: all)")
     parser.add_argument("--out", type=Path, default=None, metavar="DIR")
     given = parser.parse_args()
     names, seeds = given.names.split(","), [int(seed) for seed in given.seeds.split(",")]
@@ -126,6 +128,7 @@ def main() -> int:
                     seed,
                     budget_s=given.budget,
                     out=None if given.out is None else given.out / f"{name}-{seed}",
+                    families=given.families.split(","),
                 )
                 for seed in seeds
             ]

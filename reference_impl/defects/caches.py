@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from starlette.requests import Request
@@ -43,28 +43,30 @@ class _RememberedSizes(Content):
     """Sizes of content are remembered by digest: what a collector removes is there still, but empty."""
 
     _sizes: ClassVar[dict[Digest, int]] = {}
-    _links: ClassVar[set[tuple[str, Digest]]] = set()
+    _links: ClassVar[dict[tuple[str, Digest], Digest]] = {}
 
     def resolve(self, repository: str, digest: Digest) -> Digest | None:
-        found = super().resolve(repository, digest)
-        if found is not None:
-            self._links.add((repository, found))
-            return found
-        return digest if (repository, digest) in self._links else None
+        return super().resolve(repository, digest) or self._links.get((repository, digest))
 
     def lease(self, canonical: Digest) -> int | None:
         found = super().lease(canonical)
         return self._sizes.get(canonical) if found is None else self._sizes.setdefault(canonical, found)
 
+    def link(self, repository: str, canonical: Digest, under: Iterable[Digest]) -> None:
+        names = set(under)
+        super().link(repository, canonical, names)
+        self.lease(canonical)
+        self._links.update({(repository, name): canonical for name in names})
+
     def open(self, repository: str, digest: Digest) -> tuple[Blob, Reader]:
         try:
             return super().open(repository, digest)
         except NotFound:
-            canonical = self.resolve(repository, digest) or digest
+            canonical = self._links[repository, digest]
             return Blob(digest, canonical, self._sizes[canonical]), _Nothing()
 
     def delete(self, repository: str, digest: Digest) -> None:
-        self._links.discard((repository, digest))
+        self._links.pop((repository, digest), None)
         super().delete(repository, digest)
 
 
@@ -228,7 +230,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_SkipsStored,),
         kind="F",
         sources=("zot #1922, fixed in 2.0.0 by #1927", "go-containerregistry #2124, fixed in 0.21.6"),
-        violates=("P9", "P1"),
+        violates=("P9", "P1", "P2"),
         needs=("storage",),
     ),
     Defect(

@@ -60,10 +60,10 @@ class ListingRules(TagRules):
         image = self.ready_manifest(repo)
         first = self.do("manifest.put", repo=repo, manifest=image, tag=self.tag())
         lister = self.lane()
-        look = True if dice.chance(0.6) else None
+        look = True if dice.chance(0.75) else None
         times = dice.number(10, 40)
         self.do("tags.list", lister, after=(first,), race=True, repo=repo, times=times, look=look)
-        for number in range(dice.number(2, 5)):
+        for number in range(dice.number(3, 7)):
             lane = self.lane(lister)
             tags = self.draft.tags_of(repo)
             if "tag-delete" in self.features and tags and dice.chance(0.4):

@@ -59,7 +59,7 @@ class BlobRules(PlanMachine):
 
     @step("mount", has_blob)
     def mount(self) -> None:
-        """From where the blob may be, from where it is not, or from anywhere."""
+        """From where the blob may be, from where it is not, or from anywhere; some send it if that fails."""
         found = self.placed()
         assert found is not None
         source: str | None = found[0]
@@ -68,7 +68,8 @@ class BlobRules(PlanMachine):
             source = None
         elif self.dice.chance(0.1):
             source = self.repo()
-        self.do("blob.mount", repo=target, blob=found[1], from_=source)
+        fallback = True if self.dice.chance(0.4) else None
+        self.do("blob.mount", repo=target, blob=found[1], from_=source, fallback=fallback)
         if self.dice.chance(0.3):
             self.do("blob.pull", repo=target, blob=found[1])
 

@@ -63,8 +63,9 @@ KINDS: dict[str, Kind] = {
         Kind(
             "blob.mount",
             "client",
-            _args("repo!:repo blob!:blob from:repo"),
-            "mount a blob from another repository; when the answer is 202 the upload is cancelled",
+            _args("repo!:repo blob!:blob from:repo fallback:bool"),
+            "mount a blob from another repository; when the answer is 202 the upload is cancelled, or with"
+            " `fallback` the blob is sent there, as clients do",
         ),
         Kind(
             "blob.pull",

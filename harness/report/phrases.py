@@ -232,7 +232,8 @@ def _referrers(op: Operation, plan: Plan) -> str:
 
 
 def _mount(op: Operation, plan: Plan) -> str:
-    return f"mount {op['blob']} into {op['repo']} from {op.get('from', 'anywhere')}"
+    words = f"mount {op['blob']} into {op['repo']} from {op.get('from', 'anywhere')}"
+    return words + (", else push it" if op.get("fallback") else "")
 
 
 def _collect(op: Operation, plan: Plan) -> str:

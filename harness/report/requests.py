@@ -60,7 +60,7 @@ def why_not_plain(plan: Plan) -> str:
             if op.do == "quiet":
                 continue
             return f"{op.id} is {op.do}, which no request can do"
-        if op.do in ("request", "again") or op.get("recover"):
+        if op.do in ("request", "again") or op.get("recover") or op.get("fallback"):
             return f"{op.id} ({op.do}) sends what only the harness can send"
     if len({op.lane for op in plan if op.do != "quiet"}) > 1 and not _in_order(plan):
         return "operations run at the same time"

@@ -135,6 +135,11 @@ def next_offset(status: Exchange | None) -> int | None:
 def blob_mount(job: Job) -> bool:
     upload = f"{job.op.id}.u"
     mounted = job.call.mount(job.repo, upload, job.op["blob"], job.op.get("from"))
+    if mounted.status == 202 and job.op.get("fallback"):
+        blob = str(job.op["blob"])
+        return _ok(
+            job.call.put_upload(job.repo, upload, blob, first=0, size=job.symbols.blob_size_bytes(blob))
+        )
     if mounted.status == 202 and job.abilities.can("upload-cancel"):
         job.call.session("DELETE", job.repo, upload)
     return mounted.status == 201

@@ -21,6 +21,7 @@ SIMPLE_BYTES = BlobSpec().size_bytes
 
 DROPPABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "blob.push": (("recover",), ("declare",)),
+    "blob.mount": (("fallback",),),
     "blob.pull": (("times",), ("first", "last")),
     "blob.head": (("times",),),
     "upload.start": (("alg",),),

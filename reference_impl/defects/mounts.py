@@ -73,15 +73,21 @@ class _Materialises(Content):
         return super().find(repository, digest)
 
 
-class _CachedSource(Mounts):
-    """What a repository has is remembered, also when it is deleted there."""
+class _Remembering(Content):
+    """What was pushed to a repository is remembered, also when it was deleted there."""
 
+    def publish(self, repository: str, source: str, claimed: Digest) -> Blob:
+        blob = super().publish(repository, source, claimed)
+        _KNOWN[repository, claimed] = blob
+        return blob
+
+
+class _CachedSource(Mounts):
     def mount(self, repository: str, digest: Digest, source: str) -> Blob | None:
-        known: dict[tuple[str, Digest], Blob] = self.__dict__.setdefault("known", {})
-        blob = super().mount(repository, digest, source)
-        if blob is not None:
-            known[source, digest] = blob
-        return blob or known.get((source, digest))
+        return super().mount(repository, digest, source) or _KNOWN.get((source, digest))
+
+
+_KNOWN: dict[tuple[str, Digest], Blob] = {}
 
 
 class _PlacedAtSource(endpoints.Uploads):
@@ -176,7 +182,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         "mount-from-cache",
         "a mount from where a blob was deleted is answered with 201",
-        (_CachedSource,),
+        (_Remembering, _CachedSource),
         kind="D",
         sources=("zot #1733", "specification, row 48"),
         violates=("P3", "P5"),

@@ -63,10 +63,11 @@ class BlobRules(PlanMachine):
         found = self.placed()
         assert found is not None
         source: str | None = found[0]
-        target = self.repo()
+        others = [repo for repo in self.repos if repo != source]
+        target = self.dice.pick(others) if others and self.dice.chance(0.8) else self.repo()
         if self.dice.chance(0.12):
             source = None
-        elif self.dice.chance(0.1):
+        elif self.dice.chance(0.25):
             source = self.repo()
         fallback = True if self.dice.chance(0.4) else None
         self.do("blob.mount", repo=target, blob=found[1], from_=source, fallback=fallback)

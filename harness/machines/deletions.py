@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from harness.machines.base import PlanMachine, step
 from harness.machines.blobs import has_blob, has_manifest
 from harness.machines.tags import has_tag
@@ -31,10 +33,13 @@ class DeletionRules(PlanMachine):
 
     @step("blob-delete", has_blob)
     def delete_blob(self) -> None:
-        """A blob: mostly one that nothing in its repository references; sometimes one in use, or twice."""
+        """A blob: mostly one that nothing in its repository references; sometimes one in use, or twice. Of one
+        that is in several repositories the others mostly are looked at."""
         dice = self.dice
-        unused = self.draft.unused()
+        unused, shared = self.draft.unused(), self.shared()
         found = dice.recent(unused) if unused and dice.chance(0.6) else self.placed()
+        if shared and dice.chance(0.3):
+            found = dice.recent(shared)
         assert found is not None
         repo, blob = found
         if dice.chance(0.06):
@@ -44,6 +49,14 @@ class DeletionRules(PlanMachine):
             self.do(dice.pick(("blob.head", "blob.pull")), repo=repo, blob=blob, race=False)
         if dice.chance(0.12):
             self.do("blob.delete", repo=repo, blob=blob, race=False, after=(deleted,))
+        elsewhere = [key for key in shared if key[1] == blob and key[0] != repo]
+        if elsewhere and dice.chance(0.6):
+            self.do("blob.pull", repo=dice.pick(elsewhere)[0], blob=blob, race=False, after=(deleted,))
+
+    def shared(self) -> list[tuple[str, str]]:
+        """Blobs that may be in more than one repository."""
+        count = Counter(blob for _, blob in self.draft.placed)
+        return [key for key in self.draft.placed if count[key[1]] > 1]
 
     @step("manifest-delete", has_manifest)
     def delete_manifest(self) -> None:

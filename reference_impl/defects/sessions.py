@@ -7,7 +7,7 @@ import time
 
 from ..deviations import At, Defect
 from ..drivers.base import NotFound
-from ..registry import layout, repositories
+from ..registry import layout
 from ..registry.content import Blob
 from ..registry.digests import Digest
 from ..registry.errors import Refusal
@@ -32,23 +32,6 @@ class _OpenOnPage(Sessions):
         if session in [one for one in self._begun if one in here][_PAGE:]:
             raise Refusal("BLOB_UPLOAD_UNKNOWN", {"session": session})
         return found
-
-
-class _Anywhere(Sessions):
-    """An upload is looked up by its id alone."""
-
-    def _find(self, repository: str, session: str, owner: str | None) -> Traces:
-        return super()._find(self._home(repository, session), session, owner)
-
-    def resume(self, repository: str, session: str, owner: str | None = None) -> Upload:
-        return super().resume(self._home(repository, session), session, owner)
-
-    def cancel(self, repository: str, session: str, owner: str | None = None) -> None:
-        super().cancel(self._home(repository, session), session, owner)
-
-    def _home(self, repository: str, session: str) -> str:
-        found = (name for name, one in repositories.every_upload(self._driver) if one == session)
-        return next(found, repository)
 
 
 class _SameId(Sessions):
@@ -101,21 +84,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #3420, fixed in 3.0.0",),
         violates=("P6",),
         operations=5,
-    ),
-    Defect(
-        "session-in-any-repository",
-        "an upload can be continued under the name of another repository",
-        (_Anywhere,),
-        kind="B",
-        sources=(
-            "quay CVE-2026-32589, PROJQUAY-11179",
-            "specification, row 45",
-        ),
-        violates=(
-            "P8",
-            "P6",
-        ),
-        operations=3,
     ),
     Defect(
         "session-id-shared",

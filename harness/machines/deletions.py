@@ -33,8 +33,8 @@ class DeletionRules(PlanMachine):
 
     @step("blob-delete", has_blob)
     def delete_blob(self) -> None:
-        """A blob: mostly one that nothing in its repository references; sometimes one in use, or twice. Of one
-        that is in several repositories the others mostly are looked at."""
+        """A blob: mostly one that nothing in its repository references; sometimes one in use, or twice. One
+        that is in several repositories is mostly looked at in another one, too."""
         dice = self.dice
         unused, shared = self.draft.unused(), self.shared()
         found = dice.recent(unused) if unused and dice.chance(0.6) else self.placed()

@@ -123,6 +123,29 @@ def subject(answer: Answer, known: Known) -> Iterator[Flaw]:
         yield Flaw(59, "other", "must", title, f"the subject is {wanted}, it says {seen[:100]}")
 
 
+def unfounded_refusal(answer: Answer, known: Known) -> Iterator[Flaw]:
+    """A manifest is not refused for content that is there, nor for a subject that is not."""
+    name, repo = answer.about.get("manifest"), str(answer.about.get("repo", ""))
+    if not isinstance(name, str) or "MANIFEST_BLOB_UNKNOWN" not in answer.error_codes():
+        return
+    history, exchange = known.history, answer.exchange
+    spec = history.symbols.manifest_spec(name)
+    children = [history.symbols.manifest_spec(child) for child in spec.children]
+    if (
+        history.promises.collects_itself != "no"
+        or any(op.do.startswith("disk.") for op in history.plan)
+        or any(child.alg != "sha256" for child in children)  # by tag it got another digest
+        or not all(known.present("blob", repo, blob, exchange) for blob in spec.blobs)
+        or not all(known.present("manifest", repo, child, exchange) for child in spec.children)
+    ):
+        return
+    text = f"status {answer.status}, and {', '.join((*spec.blobs, *spec.children)) or 'nothing'} is there"
+    if spec.subject is None:
+        yield Flaw(52, "unfounded", "must", "a manifest is refused for content that is there", text)
+    elif not known.present("manifest", repo, spec.subject, exchange):
+        yield Flaw(57, "refused", "must", "a manifest is refused because its subject is not there", text)
+
+
 def tags(answer: Answer, known: Known) -> Iterator[Flaw]:
     """OCI-Tag names tags that were asked for, and should name each of them."""
     asked = answer.about.get("tags")
@@ -147,6 +170,6 @@ CHECKS = {
     "upload.patch": (session_location, offset),
     "upload.get": (session_location, offset),
     "upload.put": (object_location,),
-    "manifest.put": (object_location, pushed_digest, subject, tags),
+    "manifest.put": (object_location, pushed_digest, subject, tags, unfounded_refusal),
 }
-ROWS_CITED = frozenset({28, 29, 31, 32, 37, 39, 40, 44, 48, 52, 54, 59, 63})
+ROWS_CITED = frozenset({28, 29, 31, 32, 37, 39, 40, 44, 48, 52, 54, 57, 59, 63})

@@ -30,15 +30,16 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
 
     PLAN is a scenario file. It is run once to count its changes; then, for each of them, once with a kill and
     once with a power cut right before it takes effect; then the registry is started again, everything is
-    read back and judged. Exit: 1 where a point violates a property, 0 where none does, 4 where it cannot be
-    done.
+    read back and judged. With --acts enospc (or eio, emfile) that change fails instead, the operation is
+    tried again, and the registry is started anew. Exit: 1 where a point violates a property, 0 where none
+    does, 4 where it cannot be done.
     """
     from harness.plan.codec import dump
-    from harness.run.enumerate import NotEnumerable, check, crashes, spots
+    from harness.run.enumerate import ACTS, NotEnumerable, check, crashes, spots
 
     wanted = tuple(act for act in acts.split(",") if act)
-    if not wanted or any(act not in ("kill", "power") for act in wanted):
-        raise Unusable(f"--acts {acts!r}: kill, power, or both: kill,power")
+    if not wanted or not set(wanted) <= set(ACTS):
+        raise Unusable(f"--acts {acts!r}: one or more of {', '.join(ACTS)}, with commas between")
     scenario = scenario_from(plan)
     begun = time.monotonic()
     trial = opened(given)
@@ -66,8 +67,9 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
     missed = [crash for crash in found if crash.missed]
     took_s = time.monotonic() - begun
     for act in wanted:
+        tried = sum(crash.act == act for crash in found)
         hurt = sum(crash.act == act for crash in bad)
-        show_text(f"{act}: {hurt} of {len(points)} points violate something")
+        show_text(f"{act}: {hurt} of {tried} points violate something")
     if missed:
         show_text(f"{len(missed)} crashes were not delivered, such as: {missed[0].missed}")
     show_text(

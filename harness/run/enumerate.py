@@ -1,13 +1,15 @@
 """Every crash point of a plan: run it once to count its changes of the storage, then once for each of them
-with a crash right before it; recover, read everything back, judge."""
+with a crash right before it, or with an error instead of it; recover, read everything back, judge."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from harness.checkers.finding import Finding
+from harness.faults.syscall.tables import ERRNOS
 from harness.history import History
 from harness.plan.codec import Expect, Scenario, needs_of
 from harness.plan.operation import Act, Call, Operation, Strike
@@ -16,7 +18,9 @@ from harness.run.trial import Trial
 from harness.shrink.order import concurrent
 from harness.targets.base import TargetError
 
-ACTS: tuple[Act, ...] = ("kill", "power")
+ACTS: tuple[Act, ...] = ("kill", "power", "enospc", "eio", "emfile")
+CRASHES = frozenset({"kill", "power"})
+_NEEDS: dict[Act, str] = {"kill": "kill", "power": "power"}
 PROGRESS_EVERY = 25
 RETRIES = 2
 """How often a point is tried again when a run does not reach it (its plan made fewer changes this time)."""
@@ -28,12 +32,28 @@ class NotEnumerable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Right before the ``nth`` change that operation ``op`` makes, a ``call`` at ``path`` (see `brief`)."""
+    """Right before the ``nth`` change that operation ``op`` makes, a ``call`` at ``path`` (see `brief`), one
+    of a ``group`` of calls."""
 
     op: str
     nth: int
     call: str
     path: str
+    group: str = ""
+
+
+def struck_by(found: list[Spot], act: Act) -> list[Spot]:
+    """The spots at which something can happen: an error only where a call can fail with it, counted among
+    those calls of its operation."""
+    if act in CRASHES:
+        return found
+    numbers: Counter[str] = Counter()
+    made = []
+    for spot in found:
+        if spot.group in ERRNOS[act].groups:
+            numbers[spot.op] += 1
+            made.append(replace(spot, nth=numbers[spot.op]))
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +69,7 @@ class Crash:
 
 def check(trial: Trial, plan: Plan, acts: tuple[Act, ...]) -> None:
     """Raises `NotEnumerable`."""
-    for need in ("syscall", "restart", *acts):
+    for need in ("syscall", "restart", *(_NEEDS[act] for act in acts if act in _NEEDS)):
         if not trial.abilities.can(need):
             why = "; ".join(trial.kit.missing.values()) or "see `seatrial doctor`"
             raise NotEnumerable(f"{trial.target.name}: no crash points without {need!r}: {why}")
@@ -79,7 +99,7 @@ def spots(trial: Trial, plan: Plan) -> list[Spot]:
         for nth, n in enumerate(range(first + 1, last + 1), 1):
             if n in points:
                 path = brief(points[n].path, history.symbols.prefix)
-                found.append(Spot(op.id, nth, points[n].call, path))
+                found.append(Spot(op.id, nth, points[n].call, path, points[n].group))
     return found
 
 
@@ -106,15 +126,21 @@ def _changes(history: History, op: str, what: str) -> int:
 
 
 def struck(plan: Plan, spot: Spot, act: Act) -> Plan:
-    """The plan up to a crash at a spot, and the recovery."""
+    """The plan up to a crash at a spot, and the recovery; or up to an error, and the same operation again."""
     kept: list[Operation] = []
     for op in plan:
         if op.id == spot.op:
             kept.append(replace(op, strike=Strike(Call(nth=spot.nth), act)))
             break
         kept.append(op)
-    restart = _free("restart", {op.id for op in kept})
-    kept.append(Operation(restart, "operator", "restart"))
+    taken = {op.id for op in kept}
+    if act in CRASHES:
+        kept.append(Operation(_free("restart", taken), "operator", "restart"))
+    else:
+        again = plan[spot.op]
+        if again.do == "manifest.put":  # whose name is that of the operation where none is given
+            again = replace(again, args={"manifest": again.id, **again.args})
+        kept.append(replace(again, id=_free(f"{spot.op}-again", taken), after=(spot.op,)))
     ids = {op.id for op in kept}
     kept = [replace(op, after=tuple(mark for mark in op.after if mark in ids)) for op in kept]
     return replace(plan, operations=tuple(kept), closing="restart").check()
@@ -129,13 +155,23 @@ def crashes(
 ) -> Iterator[Crash]:
     """A crash of each kind at each spot. Raises `TargetError` when the target does not come back."""
     hurt = 0
-    for number, spot in enumerate(found, 1):
-        for act in acts:
+    for act in acts:
+        here = struck_by(found, act)
+        for number, spot in enumerate(here, 1):
             crash = _crash(trial, plan, spot, act)
             hurt += bool(crash.findings)
             yield crash
-        if number % PROGRESS_EVERY == 0:
-            progress(f"{number} of {len(found)} points tried, {hurt} crashes violate something")
+            if number % PROGRESS_EVERY == 0:
+                progress(f"{act}: {number} of {len(here)} points tried; {hurt} violate something so far")
+
+
+_WORDS: dict[Act, str] = {
+    "kill": "kill right before",
+    "power": "power cut right before",
+    "enospc": "no space left (ENOSPC) for",
+    "eio": "an error of the disk (EIO) in",
+    "emfile": "too many open files (EMFILE) in",
+}
 
 
 def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act) -> Crash:
@@ -154,7 +190,7 @@ def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act) -> Crash:
         plan=candidate,
         needs=needs_of(candidate),
         expect=None if first is None else Expect(first.property, first.witness, first.check, first.clause),
-        about=f"{'power cut' if act == 'power' else 'kill'} right before {spot.call} of {spot.path},"
+        about=f"{_WORDS[act]} {spot.call} of {spot.path},"
         f" change {spot.nth} of {spot.op}, on {trial.target.name}",
     )
     if not trial.target.running():

@@ -12,7 +12,7 @@ from harness.faults import limits, syscall, volume
 from harness.history import History
 from harness.plan.codec import load
 from harness.plan.plan import Plan
-from harness.run.enumerate import NotEnumerable, Spot, brief, check, spots, struck
+from harness.run.enumerate import NotEnumerable, Spot, brief, check, spots, struck, struck_by
 from harness.run.options import Options
 from harness.run.trial import Trial, open_trial
 
@@ -213,3 +213,30 @@ def test_paths_are_the_same_in_every_run() -> None:
     assert brief(path, "ns/salt") == "repositories/r/_layers/sha256/0123456…/link"
     session = "docker/registry/v2/repositories/ns/salt/r/_uploads/12345678-1234-1234-1234-123456789abc/data"
     assert brief(session, "ns/salt") == "repositories/r/_uploads/‹session›/data"
+
+
+def test_an_error_strikes_only_calls_that_can_fail_so() -> None:
+    found = [
+        Spot("one", 1, "openat", "a", "create"),
+        Spot("one", 2, "unlinkat", "b", "unlink"),
+        Spot("one", 3, "write", "c", "write"),
+        Spot("two", 1, "unlinkat", "d", "unlink"),
+        Spot("two", 2, "openat", "e", "create"),
+    ]
+    assert struck_by(found, "kill") == struck_by(found, "eio") == found
+    told = {
+        act: [(spot.op, spot.nth, spot.path) for spot in struck_by(found, act)]
+        for act in ("enospc", "emfile")
+    }
+    assert told["enospc"] == [("one", 1, "a"), ("one", 2, "c"), ("two", 1, "e")]
+    assert told["emfile"] == [("one", 1, "a"), ("two", 1, "e")]
+
+
+def test_after_an_error_the_same_is_tried_again() -> None:
+    put = plan(IMAGE)
+    failed = struck(put, Spot("put", 3, "write", "", "write"), "enospc")
+    assert [op.id for op in failed] == ["push", "put", "put-again"]
+    again = failed["put-again"]
+    assert again.strike is None
+    assert again["manifest"] == "put", "the same bytes, not others under another name"
+    assert again["tag"] == failed["put"]["tag"]

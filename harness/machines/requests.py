@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from harness.checkers.protocol.bodies import MALFORMED, ODD
+from harness.checkers.protocol.bodies import DEEP, MALFORMED, ODD
 from harness.checkers.protocol.case import Case
 from harness.checkers.protocol.cases import CASES
 from harness.checkers.protocol.grammar import METHODS, TAG_CHARACTERS
@@ -159,6 +159,7 @@ DOMAINS: Mapping[str, Drawn] = {
     )),
     "malformed": _one_of(tuple(MALFORMED)),
     "odd": _one_of(tuple(ODD)),
+    "deep": _one_of(tuple(DEEP)),
     "over-255": _one_of((256, 257, 300, 1000, 4096)),
     "suffix": _one_of((1, 2, 63, 1000, 1 << 16)),
     "long": _one_of((4096, 8000, 8192, 16384, 1 << 15)),

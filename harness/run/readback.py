@@ -91,6 +91,7 @@ def read_back(
         if not go_on():
             return
         call.tags(repo, pages_max=PAGES_MAX)
+        call.tags(repo, n=0)
         foreign = [
             d for (other, d), _ in touched.blobs.items() if other != repo and (repo, d) not in touched.blobs
         ]

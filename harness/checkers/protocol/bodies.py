@@ -111,6 +111,18 @@ ODD: Mapping[str, Callable[[Stuff], bytes]] = {
 }
 """Wrong by the image specification, but some registries keep what they do not understand."""
 
+DEEP: Mapping[str, Callable[[Stuff], bytes]] = {
+    "arrays": lambda stuff: b"[" * DEPTH + b"]" * DEPTH,
+    "objects": lambda stuff: b'{"x":' * DEPTH + b"1" + b"}" * DEPTH,
+    "in-layers": lambda stuff: (
+        _dump(_image(stuff))[:-1] + b', "layers": ' + b"[" * DEPTH + b"]" * DEPTH + b"}"
+    ),
+    "in-subject": lambda stuff: (
+        _dump(_image(stuff))[:-1] + b', "subject": ' + b'{"x":' * DEPTH + b"1" + b"}" * DEPTH + b"}"
+    ),
+}
+"""Nested to a depth at which a parser, or whoever walks through what it read, may run out of stack."""
+
 BODIES: Mapping[str, Callable[[Stuff], bytes]] = {
     "word": lambda stuff: b"seatrial " + stuff.mark.encode(),
     "nothing": lambda stuff: b"",
@@ -124,6 +136,7 @@ BODIES: Mapping[str, Callable[[Stuff], bytes]] = {
     "four megabytes": lambda stuff: _padded(stuff, FOUR_MB),
     "too large": lambda stuff: _padded(stuff, TOO_LARGE_BYTES),
     "malformed": lambda stuff: MALFORMED.get(stuff.a, MALFORMED["not-json"])(stuff),
+    "deep": lambda stuff: DEEP.get(stuff.a, DEEP["arrays"])(stuff),
     "odd": lambda stuff: ODD.get(stuff.a, ODD["schema-1"])(stuff),
 }
 SELF_CONTAINED = frozenset({"index", "index with subject", "four megabytes", "too large"})

@@ -10,7 +10,7 @@ from functools import cached_property
 from urllib.parse import quote
 
 from harness.checkers.finding import Level
-from harness.checkers.protocol.bodies import BODIES, MALFORMED, ODD, Stuff
+from harness.checkers.protocol.bodies import BODIES, DEEP, MALFORMED, ODD, Stuff
 from harness.checkers.protocol.grammar import NUMBER_DOMAINS, TEXT_DOMAINS
 from harness.plan.content import Symbols
 from harness.plan.operation import Operation
@@ -150,6 +150,8 @@ def _in_domain(domain: str, value: object) -> bool:
         return value in MALFORMED
     if domain == "odd":
         return value in ODD
+    if domain == "deep":
+        return value in DEEP
     if domain in NUMBER_DOMAINS:
         return isinstance(value, int) and not isinstance(value, bool) and NUMBER_DOMAINS[domain](value)
     return isinstance(value, str) and TEXT_DOMAINS[domain](value)

@@ -219,6 +219,17 @@ MANIFESTS: tuple[Case, ...] = (
         draws={"a": "malformed"},
     ),
     Case(
+        "manifest.deep",
+        60,
+        "PUT",
+        "/v2/{own}/manifests/{tag}",
+        "an image manifest nested to a great depth: refused or taken, but answered",
+        allowed=ANY_4XX | {201},
+        headers=_IMAGE,
+        body="deep",
+        draws={"a": "deep"},
+    ),
+    Case(
         "manifest.odd",
         60,
         "PUT",

@@ -15,6 +15,15 @@ from harness.plan.operation import Act, Arg, Call, Strike
 NTHS = (1, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
 """Which change is struck: a push of a registry on a file system makes some ten to sixty."""
 FREE_BYTES = (0, 4096, 70_000, 1 << 20)
+FEW = 6
+CALLS: dict[Act, tuple[str, ...]] = {
+    "kill": ("write", "write", "rename", "sync", "mkdir"),
+    "power": ("write", "rename", "sync"),
+    "enospc": ("write", "create"),
+    "eio": ("write", "rename", "sync"),
+    "emfile": ("create",),
+}
+"""Kinds of changes of which a push makes a few, between which most can go wrong."""
 ERRORS: tuple[Act, ...] = ("enospc", "enospc", "eio", "emfile")
 TOXICS: dict[str, tuple[int, ...]] = {
     "latency": (5, 40),
@@ -44,18 +53,24 @@ class AccidentRules(FaultRules):
     # --- at a system call -----------------------------------------------------------------------------------
 
     def strike(self, act: Act) -> Strike:
-        return Strike(Call("any", "*", self.dice.pick(NTHS)), act)
+        """Right before the n-th change of any kind, or of one kind of which there are only a few."""
+        dice = self.dice
+        if dice.chance(0.5):
+            return Strike(Call("any", "*", dice.pick(NTHS)), act)
+        return Strike(Call(dice.pick(CALLS[act]), "*", dice.number(1, FEW)), act)
 
     def struck(self, strike: Strike) -> None:
         """A push, a manifest or a deletion that is struck; then the same once more."""
         dice, repo, tag, lane = self.dice, self.repo(), self.tag(), self.lane()
-        held = self.held(repo)
+        held, known, tags = self.held(repo), self.placed(repo), self.draft.tags_of(repo)
+        if tags and dice.chance(0.6):
+            tag = dice.pick(tags)
         how = dice.weighted(((4, "push"), (4, "put"), (1, "delete")))
         if how == "delete" and held is not None and "manifest-delete" in self.features:
             args: dict[str, Arg | None] = {"repo": repo, "manifest": held[1]}
             kind = "manifest.delete"
         elif how == "push":
-            blob = self.new_blob()
+            blob = known[1] if known is not None and dice.chance(0.3) else self.new_blob()
             kind, args = "blob.push", {"repo": repo, "blob": blob, **self.way(blob)}
         else:
             kind, args = "manifest.put", {"repo": repo, "manifest": self.new_image(repo), "tag": tag}

@@ -7,10 +7,14 @@ from harness.machines.blobs import has_blob
 from harness.machines.manifests import ManifestRules, can_index
 from harness.machines.pools import COLLECTOR_LINES
 from harness.plan.content import ManifestSpec
-from harness.plan.operation import Hold
+from harness.plan.operation import Act, Call, Hold, Strike
 
 RELEASES = ("manifest.put", "blob.mount", "blob.push", "upload.finish")
 """What had better end before a held collector goes on: whatever makes garbage live again."""
+
+
+STRUCK = (1, 2, 3, 4, 6, 8, 11, 15, 20, 30, 45)
+"""Which change of a collector is struck: a blob takes it about five."""
 
 
 def can_untag(machine: PlanMachine) -> bool:
@@ -29,7 +33,7 @@ def few_collections(machine: PlanMachine) -> bool:
 
 class CollectionRules(ManifestRules):
     """Features: ``collect`` (alone), ``collect-online`` (beside other operations), ``collect-untagged``,
-    ``garbage``, ``odd-stores`` (a collection before anything is there), ``quiet``."""
+    ``garbage``, ``strike`` (the collector is killed, or fails), ``odd-stores`` (a collection before anything is there), ``quiet``."""
 
     def begin(self) -> None:
         if "odd-stores" in self.features and "collect" in self.features and self.dice.chance(0.4):
@@ -110,6 +114,20 @@ class CollectionRules(ManifestRules):
             tag = self.tag()
             for _ in range(2):
                 self.do("manifest.put", lane, repo=repo, manifest=self.new_image(repo), tag=tag)
+
+    @step("strike", steady, few_collections, lambda machine: "collect" in machine.features)
+    def collect_struck(self) -> None:
+        """The collector is killed, or a call of it fails, at one of its changes; then it runs once more."""
+        dice = self.dice
+        if dice.chance(0.6):
+            self.leave_garbage()
+        act: Act = dice.pick(("kill", "kill", "enospc", "eio"))
+        at = Call(dice.pick(("any", "unlink", "rename")) if act == "kill" else "any", "*", dice.pick(STRUCK))
+        self.do("collect", COLLECTOR, untagged=self.untagged_flag(), strike=Strike(at, act), race=False)
+        if dice.chance(0.6):
+            self.do("quiet", OPERATOR)
+        if dice.chance(0.6):
+            self.collect_alone()
 
     @step("collect-online", steady, few_collections, can_hold)
     def collect_held(self) -> None:

@@ -145,6 +145,7 @@ def damages(history: History) -> tuple[Damage, ...]:
 def collects(history: History) -> tuple[Collect, ...]:
     """The collector runs, in order. A run without an end lasts for ever."""
     down = (*outages(history), *faults(history))
+    killed = {c.op for c in history.what("fault.delivered") if c.data.get("fault") == "kill"}
     held = {c.op for c in history.what("op.held")}
     found = []
     opened: dict[str, tuple[Control, list[str]]] = {}
@@ -173,7 +174,7 @@ def collects(history: History) -> tuple[Collect, ...]:
                 data.get("code"),
                 data.get("removed"),
                 tuple(data.get("lines") or lines),
-                end is None or any(span.overlaps(start.at_ns, end_ns) for span in down),
+                end is None or op in killed or any(span.overlaps(start.at_ns, end_ns) for span in down),
             )
         )
 

@@ -201,7 +201,7 @@ class Draft:
         if barrier:
             self._barrier = op.id
         self._effect(op)
-        if strike is not None and strike.act in ("kill", "power"):
+        if op.deadly:
             self._kill(op)
         if window is not None:
             window.inside.append(op.id)

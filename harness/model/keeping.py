@@ -95,10 +95,30 @@ def _undisturbed(facts: Facts, timeline: Timeline | None, seen: Fact, end: int) 
         return False
     if facts.damaged(timeline.obj, seen.end_ns, end):
         return False
+    if _seen_again(facts, timeline, seen, end):
+        return True
     return not any(
         run.untagged and may_remove(facts, timeline.obj, run, seen, end)
         for run in facts.collects_in(seen.start_ns, end)
     )
+
+
+def _seen_again(facts: Facts, timeline: Timeline, seen: Fact, end: int) -> bool:
+    """Whether a manifest that was seen can be read after ``end``, and nobody wrote it meanwhile: then no run
+    can have removed it."""
+    exchanges = facts.history.exchanges
+    later = [
+        read
+        for read in timeline.presents
+        if read.start_ns > end
+        and read.index >= 0
+        and read.via != "accepted"
+        and exchanges[read.index].method == "GET"
+    ]
+    if not later:
+        return False
+    until = min(read.end_ns for read in later)
+    return not any(write.end_ns > seen.end_ns and write.start_ns < until for write in timeline.writes)
 
 
 def certainly_tagged(facts: Facts, obj: Obj, start: int, end: int, since: Fact) -> bool:

@@ -104,6 +104,12 @@ class Operation:
     def get(self, name: str, default: Any = None) -> Any:
         return self.args.get(name, default)
 
+    @property
+    def deadly(self) -> bool:
+        """Whether its strike is the end of the registry: one in a collector run only ends that."""
+        act = self.strike.act if self.strike is not None else None
+        return act == "power" or (act == "kill" and self.do != "collect")
+
     def with_args(self, **changes: Arg | None) -> Operation:
         """A copy with arguments set, or removed where the value is ``None``."""
         args = {k: v for k, v in {**self.args, **changes}.items() if v is not None}

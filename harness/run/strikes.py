@@ -10,7 +10,6 @@ from harness.plan.operation import Operation
 from harness.run.journal import Journal
 from harness.run.marks import Marks
 
-DEADLY: frozenset[str] = frozenset({"kill", "power"})
 SPARE_S = 5.0
 """The gate lets a held call go so long after we should have."""
 
@@ -38,24 +37,28 @@ class CallStops:
             return
         if op.strike is not None:
             at = op.strike.at
-            wanted = Rule(op.strike.act, at.call, at.path, at.nth, sticky=op.strike.rest)
+            wanted = Rule(op.strike.act, at.call, at.path, at.nth, self._by, sticky=op.strike.rest)
             self._armed = self.gate.arm(wanted, self._struck, self._strikes)
         elif op.hold is not None and op.hold.call is not None:
             at = op.hold.call
-            by = "collector" if op.do == "collect" else ANY
-            wanted = Rule("hold", at.call, at.path, at.nth, by, limit_s=self.hold_limit_s + SPARE_S)
+            wanted = Rule("hold", at.call, at.path, at.nth, self._by, limit_s=self.hold_limit_s + SPARE_S)
             self._armed = self.gate.arm(wanted, self._on_hold)
+
+    @property
+    def _by(self) -> str:
+        """Whose calls are meant."""
+        return "collector" if self.op.do == "collect" else ANY
 
     def _strikes(self, armed: Armed) -> None:
         """In the gate's thread, right before it happens."""
         act = armed.rule.act
-        if act in DEADLY:
+        if self.op.deadly:
             self.struck = True
             self.journal.control("power" if act == "power" else "kill", self.op.id, self.op.lane)
 
     def _struck(self, armed: Armed) -> None:
         act = armed.rule.act
-        if act in DEADLY:
+        if self.op.deadly:
             self.journal.control("killed", self.op.id, self.op.lane)
         self.journal.control("fault.delivered", self.op.id, self.op.lane, fault=act, **_place(armed))
 

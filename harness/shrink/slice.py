@@ -155,8 +155,7 @@ class _Slice:
 
     @staticmethod
     def _accident(op: Operation) -> str:
-        deadly = op.strike is not None and op.strike.act in ("kill", "power")
-        return "kill" if deadly else op.do
+        return "kill" if op.deadly else op.do
 
     def spoilers(self, ids: frozenset[str], end: int, *, last_only: bool = False) -> frozenset[str]:
         """Accidents between the first of the operations and the end, and deletions of what they touch."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..api.blobs import Blobs
 from ..deviations import Defect
-from ..drivers.base import NotFound
+from ..drivers.base import Driver, NotFound
 from ..registry import documents, layout, names, repositories
 from ..registry.content import Blob, Content
 from ..registry.digests import CANONICAL, Digest
@@ -61,11 +63,27 @@ class _BlobUnique(_BlobNoted):
         return super().publish(repository, source, claimed)
 
 
-class _BlobBuried(_BlobNoted):
+class _BlobBuried(Content):
     """What is marked as deleted stays so, whoever pushes it."""
 
+    def delete(self, repository: str, digest: Digest) -> None:
+        super().delete(repository, digest)
+        _mark(self._driver, layout.layer_folder(repository, digest))
+
     def resolve(self, repository: str, digest: Digest) -> Digest | None:
-        return None if (repository, digest) in self.deleted else super().resolve(repository, digest)
+        if _is_marked(self._driver, layout.layer_folder(repository, digest)):
+            return None
+        return super().resolve(repository, digest)
+
+
+def _mark(driver: Driver, folder: str) -> None:
+    driver.write(f"{folder}/deleted", b"")
+
+
+def _is_marked(driver: Driver, folder: str) -> bool:
+    with contextlib.suppress(NotFound):
+        return driver.stat(f"{folder}/deleted") is not None
+    return False
 
 
 class _BlobHidden(Content):
@@ -133,16 +151,16 @@ class _WithLayers(Manifests):
 
 
 class _ManifestBuried(Manifests):
-    """What is marked as deleted stays so, whoever pushes it."""
-
-    deleted: Names = frozenset()
+    """What is marked as deleted stays so, whoever puts it."""
 
     def delete(self, repository: str, digest: Digest) -> None:
         super().delete(repository, digest)
-        self.deleted |= {(repository, digest)}
+        _mark(self._driver, layout.revision_folder(repository, digest))
 
     def resolve(self, repository: str, digest: Digest) -> Digest | None:
-        return None if (repository, digest) in self.deleted else super().resolve(repository, digest)
+        if _is_marked(self._driver, layout.revision_folder(repository, digest)):
+            return None
+        return super().resolve(repository, digest)
 
 
 class _ManifestWithTag(Manifests):

@@ -109,6 +109,28 @@ def test_children_of_a_tagged_index_stay(tag: str | None) -> None:
     assert len(t.findings()) == (2 if tag else 0)
 
 
+def test_a_manifest_that_is_read_after_a_collection_was_there_all_the_while() -> None:
+    t = tale()
+    t.push("r1", "b")
+    t.put("r1", "m")
+    t.collect(untagged=True)
+    t.pull("r1", "b", 404)
+    assert not t.findings()
+    t.fetch("r1", "m", 200)
+    assert "P2 closure.collected" in t.checks()
+
+
+def test_a_manifest_that_came_again_after_a_collection_says_nothing_of_before() -> None:
+    t = tale()
+    t.push("r1", "b")
+    t.put("r1", "m")
+    t.collect(untagged=True)
+    t.pull("r1", "b", 404)
+    t.put("r1", "m")
+    t.fetch("r1", "m", 200)
+    assert not t.findings()
+
+
 def test_a_tag_that_may_have_moved_away_keeps_nothing() -> None:
     t = pushed()
     t.put("r1", "m2", "t", None, error="reset", cut="reset")

@@ -46,6 +46,14 @@ def test_a_collection_that_was_killed_says_nothing() -> None:
     assert not t.findings()
 
 
+def test_a_collector_that_was_struck_dead_says_nothing() -> None:
+    t = tale()
+    t.control("collect.start", "gc")
+    t.control("fault.delivered", "gc", fault="kill")
+    t.control("collect.end", "gc", code=-9)
+    assert not t.findings()
+
+
 def test_garbage_is_gone_after_a_collection() -> None:
     t = tale()
     t.push("r", "free")

@@ -13,7 +13,8 @@ from harness.model.reading import facts_of
 from harness.model.sessions import DONE, Session, Step, prefix_digest, sessions, told
 
 EXCUSES = frozenset({401, 403, 405, 413, 429, 507})
-"""Answers that may refuse anything: rights, limits, load."""
+"""Answers that may refuse anything: rights, limits, load. But a PUT is what a session is for: there, 405 says
+that its Location was wrong."""
 
 
 def check(history: History) -> Report:
@@ -208,7 +209,7 @@ class _Judge:
                     step, "must", "uploads.code", "row 31", "a commit is not answered with 201", "",
                 )  # fmt: skip
             return
-        if step.answered == "lost" or seen.status in EXCUSES or before.life != "open":
+        if step.answered == "lost" or seen.status in EXCUSES - {405} or before.life != "open":
             return
         if before.lost and step.answered == "order":
             return  # as for a chunk: the PATCH that broke may still be at work

@@ -325,3 +325,10 @@ def test_who_goes_on_where_the_status_told_is_owed_the_blob() -> None:
     t.patch("r", "b", 32, 68)
     t.finish("r", "b", 400)
     assert "P6 uploads.resume_corrupt" in t.checks()
+
+
+def test_a_session_has_a_place_that_can_be_put_to() -> None:
+    for status, found in ((405, {"P6 uploads.refused"}), (403, set())):
+        t = opened()
+        t.finish("r", "b", status, first=0, size=100)
+        assert t.checks() == found

@@ -7,8 +7,8 @@ everything is well again.
 
 from __future__ import annotations
 
-from harness.machines.base import OPERATOR, alive, steady, step
-from harness.machines.blobs import has_blob
+from harness.machines.base import COLLECTOR, OPERATOR, alive, steady, step
+from harness.machines.blobs import has_blob, has_manifest
 from harness.machines.faults import QUICK, FaultRules, few_kills
 from harness.plan.operation import Act, Arg, Call, Strike
 
@@ -136,6 +136,25 @@ class AccidentRules(FaultRules):
             self.do("blob.pull", after=self.now(), repo=repo, blob=blob, race=False)
         self.push(repo, blob, after=self.now(), race=False)
         self.do("blob.pull", repo=repo, blob=blob, race=False)
+
+    @step("damage", steady, has_manifest)
+    def damage_manifest(self) -> None:
+        """What is stored of a manifest is damaged; a collection spares all others, and a push heals it."""
+        dice = self.dice
+        found = self.held()
+        assert found is not None
+        repo, manifest = found
+        if dice.chance(0.6):
+            other = self.new_image(repo)
+            self.do("manifest.put", repo=repo, manifest=other, tag=self.tag(), race=False)
+        if dice.chance(0.5):
+            self.do("disk.flip", OPERATOR, after=self.now(), manifest=manifest, at=0)
+        else:
+            self.do("disk.cut", OPERATOR, after=self.now(), manifest=manifest, size=0)
+        if "collect" in self.features and dice.chance(0.7):
+            self.do("collect", COLLECTOR, after=self.now(), race=False)
+        self.do("manifest.put", after=self.now(), repo=repo, manifest=manifest, race=False)
+        self.do("image.pull", repo=repo, manifest=manifest, race=False)
 
     # --- limits and weather ---------------------------------------------------------------------------------
 

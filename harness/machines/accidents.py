@@ -15,7 +15,7 @@ from harness.plan.operation import Act, Arg, Call, Strike
 NTHS = (1, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
 """Which change is struck: a push of a registry on a file system makes some ten to sixty."""
 FREE_BYTES = (0, 4096, 70_000, 1 << 20)
-FEW = 6
+FEW = (1, 1, 2, 2, 3, 4, 5, 6)
 CALLS: dict[Act, tuple[str, ...]] = {
     "kill": ("write", "write", "rename", "sync", "mkdir"),
     "power": ("write", "rename", "sync"),
@@ -57,7 +57,7 @@ class AccidentRules(FaultRules):
         dice = self.dice
         if dice.chance(0.5):
             return Strike(Call("any", "*", dice.pick(NTHS)), act)
-        return Strike(Call(dice.pick(CALLS[act]), "*", dice.number(1, FEW)), act)
+        return Strike(Call(dice.pick(CALLS[act]), "*", dice.pick(FEW)), act)
 
     def struck(self, strike: Strike) -> None:
         """A push, a manifest or a deletion that is struck; then the same once more."""
@@ -86,6 +86,23 @@ class AccidentRules(FaultRules):
     def killed_at_a_call(self) -> None:
         power = self.can("power") and self.dice.chance(0.4)
         self.struck(self.strike("power" if power else "kill"))
+
+    @step("strike", steady, few_kills)
+    def strikes_while_a_tag_moves(self) -> None:
+        """A tag moves a few times, each time struck a little later in what is stored under the tag's name; it
+        has its old value or its new one after each."""
+        dice, repo, lane, tag = self.dice, self.repo(), self.lane(), self.tag()
+        self.do("manifest.put", lane, repo=repo, manifest=self.new_image(repo), tag=tag, race=False)
+        deadly = dice.chance(0.6)
+        call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "any"))), dice.pick((1, 1, 2, 5))
+        for nth in range(first, first + dice.number(2, 3)):
+            act: Act = "kill" if deadly else dice.pick(("enospc", "eio"))
+            strike = Strike(Call(call, f"*/{tag}/*", nth), act)
+            image = self.new_image(repo)
+            self.do("manifest.put", lane, repo=repo, manifest=image, tag=tag, strike=strike, race=False)
+            if deadly:
+                self.do("restart", OPERATOR)
+            self.do("manifest.get", lane, repo=repo, tag=tag, race=False)
 
     @step("strike", steady)
     def fails_at_a_call(self) -> None:

@@ -33,7 +33,8 @@ def few_collections(machine: PlanMachine) -> bool:
 
 class CollectionRules(ManifestRules):
     """Features: ``collect`` (alone), ``collect-online`` (beside other operations), ``collect-untagged``,
-    ``garbage``, ``strike`` (the collector is killed, or fails), ``odd-stores`` (a collection before anything is there), ``quiet``."""
+    ``garbage``, ``strike`` (the collector is killed, or fails), ``odd-stores`` (a collection before anything
+    is there), ``quiet``."""
 
     def begin(self) -> None:
         if "odd-stores" in self.features and "collect" in self.features and self.dice.chance(0.4):

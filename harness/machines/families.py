@@ -97,8 +97,8 @@ FAMILIES: dict[str, Family] = {
             "P3",
             "durability",
             _features(
-                always="push images",
-                often="strike power kill",
+                always="push images strike",
+                often="power kill",
                 sometimes="restart cut again sessions moves mount indexes manifest-reads blob-reads quiet",
                 seldom="disk refused-commit wrong-digest artifacts blob-delete manifest-delete tag-delete"
                 " repush collect",
@@ -111,8 +111,9 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="images moves",
                 often="storms",
-                sometimes="duels manifest-reads unknown-tags same-manifest tag-params tag-lists tag-delete",
-                seldom="strike indexes list-storms manifest-delete cut again hold kill quiet",
+                sometimes="strike duels manifest-reads unknown-tags same-manifest tag-params tag-lists"
+                " tag-delete",
+                seldom="indexes list-storms manifest-delete cut again hold kill quiet",
             ),
             lanes=(2, 3),
             steps=(6, 18),
@@ -176,8 +177,8 @@ FAMILIES: dict[str, Family] = {
             "collection works",
             _features(
                 always="collect garbage",
-                sometimes="odd-stores collect-untagged push images indexes lonely-index again-elsewhere"
-                " blob-delete manifest-delete tag-delete pulls quiet",
+                sometimes="strike odd-stores collect-untagged push images indexes lonely-index"
+                " again-elsewhere blob-delete manifest-delete tag-delete pulls quiet",
                 seldom="collect-online nested artifacts incomplete manifest-as-blob sessions cut kill"
                 " restart repush",
             ),

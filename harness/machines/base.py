@@ -154,6 +154,8 @@ class PlanMachine(RuleBasedStateMachine):
     scope: ClassVar[Scope]
     finish: ClassVar[Callable[[Plan], None]]
     salt: ClassVar[int] = 0
+    memory: ClassVar[dict[str, Any]] = {}
+    """What rules remember from one plan to the next of a draw."""
 
     def __init__(self) -> None:
         super().__init__()

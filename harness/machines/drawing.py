@@ -99,7 +99,12 @@ class _Collector:
 def _fresh(family: Family, scope: Scope, take: Callable[[Plan], None]) -> type[PlanMachine]:
     """A machine class of its own for one draw, so that nothing leaks from one to the next."""
     parent = machine_for(family)
-    attributes: dict[str, Any] = {"family": family, "scope": scope, "finish": staticmethod(take)}
+    attributes: dict[str, Any] = {
+        "family": family,
+        "scope": scope,
+        "finish": staticmethod(take),
+        "memory": {},
+    }
     return type(parent.__name__, (parent,), attributes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.checkers.protocol.case import Case
 from harness.checkers.protocol.cases import CASES
 from harness.machines.base import PlanMachine, step
 from harness.machines.requests import available, deal, inputs
@@ -19,12 +20,18 @@ class RequestRules(UploadRules):
     """Feature: ``requests``."""
 
     def begin(self) -> None:
-        """A plan that is always about requests begins with some: there are more than a hundred cases."""
+        """A plan that is always about requests begins with some that the plans before it had not."""
         super().begin()
-        if self.family.features.get("requests") == 1 and has_requests(self):
-            cases = available(self.scope.abilities)
-            for case in self.dice.some(cases, self.dice.number(5, 8)):
+        if self.family.features.get("requests") == 1:
+            for case in self.dealt(self.dice.number(6, 9)):
                 self.send(case.name, inputs(self.dice, case))
+
+    def dealt(self, count: int) -> list[Case]:
+        """The next cases of a deck that holds each of them once: no case has to wait for its luck."""
+        deck: list[Case] = self.memory.setdefault("deck", [])
+        if len(deck) < count:
+            deck[:0] = sorted(available(self.scope.abilities), key=lambda _: self.dice.number(0, 1 << 30))
+        return [deck.pop() for _ in range(min(count, len(deck)))]
 
     @step("requests", has_requests)
     def request(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.checkers.protocol.cases import CASES
 from harness.history import Abilities
 from harness.machines import FAMILIES, Scope
 from harness.machines.families import RULES, machine_for
@@ -141,3 +142,9 @@ def test_families_differ() -> None:
         shares[family] = {kind: ops.count(kind) / len(ops) for kind in ("upload.patch", "collect")}
     assert shares["P6"]["upload.patch"] > 3 * shares["P4"]["upload.patch"]
     assert shares["P10"]["collect"] > 3 * shares["P6"]["collect"]
+
+
+def test_plans_about_requests_go_through_all_of_them() -> None:
+    sent = {op["case"] for plan in plans("P12", examples=20) for op in plan if op.do == "request"}
+    asked = {case.name for case in CASES.values() if EVERYTHING.abilities.can(case.needs)}
+    assert sent == asked

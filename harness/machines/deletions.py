@@ -84,11 +84,17 @@ class DeletionRules(PlanMachine):
 
     @step("tag-delete", has_tag)
     def delete_tag(self) -> None:
-        """A tag; its manifest and its other tags stay."""
+        """A tag; its manifest and its other tags stay, one of which it may have got just before."""
         dice = self.dice
         repo, tag = dice.recent(list(self.draft.tags))
         manifest = self.draft.tags[repo, tag]
-        self.do("tag.delete", repo=repo, tag=tag)
+        others = [name for name in self.tag_names if name != tag]
+        other = dice.pick(others) if others and dice.chance(0.35) else None
+        if other is not None:
+            self.do("manifest.put", repo=repo, manifest=manifest, tag=other, race=False)
+        deleted = self.do("tag.delete", repo=repo, tag=tag)
+        if other is not None and dice.chance(0.6):
+            self.do("manifest.get", repo=repo, tag=other, race=False, after=(deleted,))
         if dice.chance(0.4):
             self.do("manifest.get", repo=repo, tag=tag, race=False)
         if dice.chance(0.4):

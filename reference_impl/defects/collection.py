@@ -160,11 +160,6 @@ class _LinksHold(Collection):
         return [one for one in super()._candidates(leases, marker) if one.key not in linked]
 
 
-class _LeavesLinks(Collection):
-    def _remove_layer_links(self) -> None:
-        pass
-
-
 class _EveryUpload(Collection):
     def _remove_uploads(self) -> None:
         for name, session in list(repositories.every_upload(self._driver)):
@@ -184,7 +179,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #3178, fixed in 3.0.0", "harbor #11277"),
         violates=("P2",),
         needs=("collect",),
-        operations=4,
+        operations=5,
     ),
     Defect(
         "gc-looks-one-index-deep",
@@ -243,7 +238,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution 2.8 (garbage-collect), specification, row 36",),
         violates=("P2",),
         needs=("collect",),
-        operations=4,
+        operations=5,
     ),
     Defect(
         "gc-marks-from-tags-only",
@@ -253,7 +248,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #2914, fixed in 3.0.0", "cloudflare/serverless-registry #92"),
         violates=("P2",),
         needs=("collect",),
-        operations=4,
     ),
     Defect(
         "gc-skips-repositories-without-layers",
@@ -263,7 +257,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution 2.8 (a repository is what has layers)", "zot #3230"),
         violates=("P2",),
         needs=("collect",),
-        operations=3,
+        operations=5,
     ),
     Defect(
         "gc-takes-layers-of-other-repositories",
@@ -282,7 +276,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #4331, fixed in 3.0.0",),
         violates=("P10",),
         needs=("collect",),
-        operations=3,
+        operations=5,
     ),
     Defect(
         "gc-fails-on-a-missing-layer",
@@ -312,7 +306,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("zot #3230, fixed in v2.1.6",),
         violates=("P10",),
         needs=("collect",),
-        operations=3,
+        operations=5,
     ),
     Defect(
         "gc-takes-links-for-uses",
@@ -323,15 +317,6 @@ DEFECTS: tuple[Defect, ...] = (
         violates=("P10",),
         needs=("collect",),
         operations=3,
-    ),
-    Defect(
-        "gc-leaves-layer-links",
-        "links to collected layers stay, so what one repository lost comes back with another's push",
-        (_LeavesLinks,),
-        kind="A",
-        sources=("distribution #2094, fixed in 3.0.0 (#4344)",),
-        violates=("P8", "P5"),
-        needs=("collect",),
     ),
     Defect(
         "gc-removes-open-uploads",

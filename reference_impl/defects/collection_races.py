@@ -153,7 +153,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #3045 and #2190, open",),
         violates=("P2",),
         needs=("collect", "concurrency"),
-        operations=4,
+        operations=5,
     ),
     Defect(
         "gc-sweeps-an-old-list",
@@ -183,7 +183,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("harbor #12481, fixed in 2.1",),
         violates=("P2",),
         needs=("collect", "concurrency"),
-        operations=4,
     ),
     Defect(
         "gc-age-of-the-first-copy",
@@ -231,6 +230,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("quay #5390 (one global lock)", "distribution #3045 (collect read-only)"),
         violates=("P11", "P10"),
         needs=("collect", "concurrency"),
-        operations=3,
+        operations=5,
     ),
 )

@@ -11,7 +11,7 @@ from harness.checkers.witness import Point, at, first_each, found
 from harness.history import History
 from harness.model.facts import Facts, Seen, TagOp
 from harness.model.lists import Listing, certainly_gone, certainly_there, listings, missed_later
-from harness.model.moves import tag_troubles
+from harness.model.moves import damaged, tag_troubles
 from harness.model.presence import losses
 from harness.model.reading import facts_of
 
@@ -141,7 +141,9 @@ def _members(facts: Facts, listing: Listing) -> Iterator[Finding]:
     """All pages together: who must be there, who cannot be there."""
     pages = listing.pages
     first, repo = pages[0], pages[0].repo
-    own = {tag: ops for (of, tag), ops in facts.tag_ops.items() if of == repo}
+    own = {
+        tag: [*ops, *damaged(facts, repo, ops)] for (of, tag), ops in facts.tag_ops.items() if of == repo
+    }
     there = {
         tag: proof
         for tag, ops in own.items()

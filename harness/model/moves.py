@@ -78,7 +78,7 @@ def verdicts(facts: Facts) -> dict[tuple[str, str], Verdict]:
                     *ops,
                     *(TagOp("wild", None, o.start_ns, o.end_ns, True, -1, o.op) for o in facts.outages),
                 ]
-            ops = [*ops, *_damaged(facts, key[0], ops)]
+            ops = [*ops, *damaged(facts, key[0], ops)]
             made[key] = check_register(ops)
         facts.memo["verdicts"] = made
     found = facts.memo["verdicts"]
@@ -86,7 +86,7 @@ def verdicts(facts: Facts) -> dict[tuple[str, str], Verdict]:
     return found
 
 
-def _damaged(facts: Facts, repo: str, ops: list[TagOp]) -> Iterator[TagOp]:
+def damaged(facts: Facts, repo: str, ops: list[TagOp]) -> Iterator[TagOp]:
     """A tag whose link was damaged, or a manifest that it may point at, may answer anything until it is put
     again."""
     for damage in facts.damages:

@@ -176,6 +176,24 @@ def test_damage_is_excused_until_a_push_heals_it(trial: Trial, damage: str) -> N
     assert red == []
 
 
+@pytest.mark.parametrize("what", ['manifest = "put"', 'manifest = "signature"', 'repo = "r", tag = "t"'])
+@pytest.mark.parametrize("damage", ['do = "disk.flip", at = 0', 'do = "disk.cut", size = 0'])
+def test_lists_are_excused_for_what_is_damaged(trial: Trial, damage: str, what: str) -> None:
+    history, red = carried_out(
+        trial,
+        plan(
+            IMAGE,
+            'signature = { do = "manifest.put", repo = "r", layers = ["layer"], subject = "put" }',
+            f'rot = {{ {damage}, {what}, after = ["signature"] }}',
+            'quiet = { do = "quiet", after = ["rot"] }',
+            'tags = { do = "tags.list", repo = "r", after = ["quiet"] }',
+            'signatures = { do = "referrers.list", repo = "r", manifest = "put", after = ["quiet"] }',
+        ),
+    )
+    assert len(delivered(history)) == 1
+    assert red == []
+
+
 @gated
 def test_the_spots_of_a_plan_and_a_crash_at_each(trial: Trial) -> None:
     pushed = plan('push = { do = "blob.push", repo = "r", blob = "layer", size = 50 }')

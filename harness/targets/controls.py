@@ -9,10 +9,12 @@ from harness.targets.base import Target
 
 @dataclass(frozen=True, slots=True)
 class ControlKind:
-    """``use``: what is tried with it. ``how``: which option would give it, in a line."""
+    """``use``: what is tried with it. ``how``: which option would give it, in a line. ``rare``: few targets can
+    have it, so that only `seatrial doctor` says that one has not."""
 
     use: str
     how: str
+    rare: bool = False
 
 
 CONTROLS: dict[str, ControlKind] = {
@@ -35,6 +37,7 @@ CONTROLS: dict[str, ControlKind] = {
     "unplug": ControlKind(
         "a container's network: disconnected, and connected again",
         'let the harness start a [container] with network = "bridge"',
+        rare=True,
     ),
     "hold": ControlKind(
         "a collector that stands still at a chosen line",

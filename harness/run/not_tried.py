@@ -12,7 +12,7 @@ def not_tried(trial: Trial, options: Options) -> tuple[tuple[str, str], ...]:
     rows = [
         (control, f"no control over this target; {kind.how}")
         for control, kind in CONTROLS.items()
-        if control not in trial.target.controls
+        if control not in trial.target.controls and not kind.rare
     ]
     rows += [(f"faults: {tier}", why) for tier, why in trial.kit.missing.items()]
     rows += [

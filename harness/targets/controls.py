@@ -9,8 +9,8 @@ from harness.targets.base import Target
 
 @dataclass(frozen=True, slots=True)
 class ControlKind:
-    """``use``: what is tried with it. ``how``: which option would give it, in a line. ``rare``: few targets can have
-    it, so that only `seatrial doctor` says that one has not."""
+    """``use``: what is tried with it. ``how``: which option would give it, in a line. ``rare``: few targets
+    can have it, so that only `seatrial doctor` says that one has not."""
 
     use: str
     how: str

@@ -247,7 +247,7 @@ DEFECTS: tuple[Defect, ...] = (
         "a manifest that was deleted can still be pulled by its digest",
         (_RememberedManifests,),
         kind="F",
-        sources=("distribution #4868",),
+        sources=("distribution #1803, fixed on main by #4868", "trow #460, fixed in 2025"),
         violates=("P5", "P2"),
         operations=4,
     ),
@@ -265,7 +265,7 @@ DEFECTS: tuple[Defect, ...] = (
         "a client goes on to see a tag as it was, though another client has moved it",
         (_CachePerConnection,),
         kind="F",
-        sources=("trow f378275, 12ed893, fixed in 2022",),
+        sources=("trow 12ed893, fixed in 2022",),
         violates=("P4", "P5", "P9"),
     ),
 )

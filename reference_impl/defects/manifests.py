@@ -373,7 +373,7 @@ DEFECTS: tuple[Defect, ...] = (
         "HEAD of a tag that moved shows what it pointed to before",
         (_RememberedHead,),
         kind="C",
-        sources=("trow #460, fixed in 2025",),
+        sources=("trow 12ed893, fixed in 2022",),
         violates=("P4", "P3", "P5", "P7"),
     ),
     Defect(

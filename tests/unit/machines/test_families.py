@@ -39,15 +39,16 @@ REACHED: dict[str, str] = {
         blob.delete; manifest.delete; tag.delete; restart; blob.pull; manifest.get; quiet; closing
         restart""",
     "P6": """
-        upload.start; upload.patch; upload.status; upload.finish; upload.cancel; again; upload.patch
-        claim; upload.patch range; upload.finish declare; upload.finish first; cut upload.patch; cut in
-        head; cut in body; cut in answer; cut by close; cut by reset; cut by half; hold upload.patch;
+        upload.start; upload.patch; upload.status; upload.finish; upload.finish claim; upload.cancel; again;
+        upload.patch claim; upload.patch range; upload.finish declare; upload.finish first; cut upload.patch;
+        cut in head; cut in body; cut in answer; cut by close; cut by reset; cut by half; hold upload.patch;
         lanes 2""",
     "P7": """
         tags.list n; tags.list last; tags.list pages; tags.list times; referrers.list type;
         referrers.list pages; kind artifact; tag.delete""",
     "P8": """
-        blob.mount; blob.mount from; upload.start; upload.finish; blob.pull; blob.delete; lanes 2""",
+        blob.mount; blob.mount from; blob.mount fallback; upload.start; upload.finish; blob.pull;
+        blob.delete; lanes 2""",
     "P9": """
         blob.delete; manifest.delete; collect alone; collect untagged; blob.pull; image.pull; kind
         index""",

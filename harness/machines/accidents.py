@@ -104,6 +104,20 @@ class AccidentRules(FaultRules):
                 self.do("restart", OPERATOR)
             self.do("manifest.get", lane, repo=repo, tag=tag, race=False)
 
+    @step("strike", steady, few_kills)
+    def strikes_while_a_blob_comes_again(self) -> None:
+        """A blob that is there is pushed a few times more, each push struck a little later; it stays."""
+        dice, repo, lane = self.dice, self.repo(), self.lane()
+        blob = self.new_blob()
+        self.push(repo, blob, lane, race=False)
+        act: Act = "kill" if dice.chance(0.6) else dice.pick(("enospc", "eio"))
+        call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "sync"))), dice.pick((1, 2, 3))
+        for nth in range(first, first + dice.number(2, 3)):
+            self.push(repo, blob, lane, strike=Strike(Call(call, "*", nth), act), race=False)
+            if act == "kill":
+                self.do("restart", OPERATOR)
+            self.do("blob.pull", lane, repo=repo, blob=blob, race=False)
+
     @step("strike", steady)
     def fails_at_a_call(self) -> None:
         strike = self.strike(self.dice.pick(ERRORS))

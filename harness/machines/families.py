@@ -137,7 +137,8 @@ FAMILIES: dict[str, Family] = {
                 always="sessions push",
                 often="out-of-order refused-commit after-end",
                 sometimes="two-committers same-blob-twice cancel cut again blob-reads foreign-session",
-                seldom="strike disk weather hold wrong-digest mount blob-delete kill restart pause quiet",
+                seldom="strike disk weather hold wrong-digest mount blob-delete collect kill restart pause"
+                " quiet",
             ),
         ),
         Family(

@@ -84,23 +84,37 @@ class DeletionRules(PlanMachine):
 
     @step("tag-delete", has_tag)
     def delete_tag(self) -> None:
-        """A tag; its manifest and its other tags stay, one of which it may have got just before."""
+        """A tag; its manifest, its other tags, and tags of that name elsewhere stay."""
         dice = self.dice
         repo, tag = dice.recent(list(self.draft.tags))
         manifest = self.draft.tags[repo, tag]
-        others = [name for name in self.tag_names if name != tag]
-        other = dice.pick(others) if others and dice.chance(0.35) else None
-        if other is not None:
-            self.do("manifest.put", repo=repo, manifest=manifest, tag=other, race=False)
+        neighbour = self.neighbour(repo, tag, manifest)
         deleted = self.do("tag.delete", repo=repo, tag=tag)
-        if other is not None and dice.chance(0.6):
-            self.do("manifest.get", repo=repo, tag=other, race=False, after=(deleted,))
+        if neighbour is not None and dice.chance(0.6):
+            where, name = neighbour
+            self.do("manifest.get", repo=where, tag=name, race=False, after=(deleted,))
         if dice.chance(0.4):
             self.do("manifest.get", repo=repo, tag=tag, race=False)
         if dice.chance(0.4):
             self.do("image.pull", repo=repo, manifest=manifest)
         if dice.chance(0.2):
             self.do("manifest.put", repo=repo, manifest=manifest, tag=tag)
+
+    def neighbour(self, repo: str, tag: str, manifest: str) -> tuple[str, str] | None:
+        """Some tags get a neighbour before they are deleted: another tag of their manifest, or a namesake in
+        another repository."""
+        dice = self.dice
+        others = [name for name in self.tag_names if name != tag]
+        elsewhere = [where for where in self.repos if where != repo]
+        if others and dice.chance(0.3):
+            name = dice.pick(others)
+            self.do("manifest.put", repo=repo, manifest=manifest, tag=name, race=False)
+            return repo, name
+        if elsewhere and dice.chance(0.25):
+            where = dice.pick(elsewhere)
+            self.do("manifest.put", repo=where, manifest=self.ready_manifest(where), tag=tag, race=False)
+            return where, tag
+        return None
 
     @step("missing-reads", something_missing)
     def read_missing(self) -> None:

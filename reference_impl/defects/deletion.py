@@ -35,8 +35,6 @@ class _BlobEverywhere(Content):
 
 
 class _BlobNoted(Content):
-    """Remembers what was deleted."""
-
     deleted: Names = frozenset()
 
     def delete(self, repository: str, digest: Digest) -> None:

@@ -59,8 +59,10 @@ class BlobRules(PlanMachine):
 
     @step("mount", has_blob)
     def mount(self) -> None:
-        """From where the blob may be, from where it is not, or from anywhere; some send it if that fails."""
-        found = self.placed()
+        """From where the blob may be, was or is not, or from anywhere; some send it if that fails."""
+        found, gone = self.placed(), list(self.draft.missing)
+        if gone and self.dice.chance(0.3):
+            found = self.dice.recent(gone)
         assert found is not None
         source: str | None = found[0]
         others = [repo for repo in self.repos if repo != source]

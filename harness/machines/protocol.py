@@ -23,7 +23,7 @@ class RequestRules(UploadRules):
         """A plan that is always about requests begins with some that the plans before it had not."""
         super().begin()
         if self.family.features.get("requests") == 1:
-            for case in self.dealt(self.dice.number(6, 9)):
+            for case in self.dealt(self.dice.number(9, 12)):
                 self.send(case.name, inputs(self.dice, case))
 
     def dealt(self, count: int) -> list[Case]:

@@ -6,7 +6,9 @@ from collections import Counter
 
 from harness.machines.base import PlanMachine, step
 from harness.machines.blobs import has_blob, has_manifest
+from harness.machines.pools import ARTIFACT_TYPES
 from harness.machines.tags import has_tag
+from harness.plan.content import ManifestSpec
 
 
 def something_missing(machine: PlanMachine) -> bool:
@@ -23,8 +25,9 @@ def attached(machine: PlanMachine) -> list[tuple[str, str]]:
     ]
 
 
-def has_attached(machine: PlanMachine) -> bool:
-    return bool(attached(machine))
+def can_delete_with_subject(machine: PlanMachine) -> bool:
+    """Whether something is attached, or can be."""
+    return bool(attached(machine)) or ("artifacts" in machine.features and has_manifest(machine))
 
 
 class DeletionRules(PlanMachine):
@@ -74,13 +77,25 @@ class DeletionRules(PlanMachine):
         if dice.chance(0.12):
             self.do("manifest.delete", repo=repo, manifest=manifest, race=False)
 
-    @step("manifest-delete", has_attached)
+    @step("manifest-delete", can_delete_with_subject)
     def delete_with_subject(self) -> None:
         """A subject and what is attached to it, one after the other; mostly the subject first."""
-        repo, manifest = self.dice.recent(attached(self))
+        found = attached(self)
+        repo, manifest = self.dice.recent(found) if found else self.attach_one()
         both = [str(self.draft.manifests[manifest].subject), manifest]
         for one in both if self.dice.chance(0.7) else reversed(both):
             self.do("manifest.delete", repo=repo, manifest=one, race=False)
+
+    def attach_one(self) -> tuple[str, str]:
+        """An artifact about a manifest that is there, and where it is."""
+        held, blob = self.held(), self.new_blob(64)
+        assert held is not None
+        repo, subject = held
+        self.push(repo, blob, race=False)
+        spec = ManifestSpec("artifact", layers=(blob,), subject=subject, type=self.dice.pick(ARTIFACT_TYPES))
+        artifact = self.draft.new_manifest(spec)
+        self.do("manifest.put", repo=repo, manifest=artifact, race=False)
+        return repo, artifact
 
     @step("tag-delete", has_tag)
     def delete_tag(self) -> None:

@@ -19,15 +19,16 @@ from harness.history import History
 from harness.machines import FAMILIES, Scope, StopDrawing, draw
 from harness.plan.codec import Expect, Scenario, dump, needs_of
 from harness.plan.plan import Plan
-from harness.report.findings_json import Known, kinds
+from harness.report.findings_json import Known
 from harness.report.result import FoundFinding, PropertyResult, RunResult, Status
 from harness.report.transcript import transcript
 from harness.run.keep import Keeper
+from harness.run.names import finding_id, raw_key
 from harness.run.not_tried import not_tried
 from harness.run.options import Options
 from harness.run.steering import Steering
 from harness.run.trial import Trial
-from harness.shrink import Budget, Shrunk, shrink
+from harness.shrink import Budget, Shrunk, SpentError, shrink
 from harness.targets.base import TargetError
 
 BATCH = 25
@@ -46,6 +47,8 @@ UNANSWERED_MAX = 2
 SHRINK_LIMIT_SHARE = 0.7
 """How long shrinking one finding may take, as a share of the budget for exploring: a registry that hangs
 makes every execution slow."""
+CONFIRM_LIMIT_SHARE = 0.9
+"""The same for shrinking it and learning how often the result fails."""
 LOUD = frozenset({"must", "promise", "hazard"})
 QUIET_EXECUTIONS = 8
 
@@ -231,12 +234,16 @@ class Campaign:
             confirmations=limits.confirm if loud else 2,
         )
         self.progress(f"{finding.property}  found: {finding.title}; shrinking {len(plan)} operations")
-        deadline = begun + limits.budget_s * SHRINK_LIMIT_SHARE
+        deadlines = [begun + limits.budget_s * share for share in (SHRINK_LIMIT_SHARE, CONFIRM_LIMIT_SHARE)]
 
         def attempt(candidate: Plan) -> list[Finding]:
-            late = time.monotonic() > deadline or self.over is not None
-            if late:
+            if self.over is not None:
                 return []
+            if time.monotonic() > deadlines[0]:
+                # Once to end the search; what came of it is still replayed, until that takes too long, too.
+                if len(deadlines) > 1:
+                    del deadlines[0]
+                raise SpentError
             try:
                 return self.trial.findings(candidate)
             except TargetError as error:
@@ -390,14 +397,3 @@ class Campaign:
 def seed_of(seed: int, family: str, batch: int) -> int:
     """The Hypothesis seed of one batch: a pure function of its arguments."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{family}/{batch}".encode()).digest()[:8], "big")
-
-
-def raw_key(plan: Plan, finding: Finding) -> tuple[object, ...]:
-    return (*finding.signature, finding.level, tuple(sorted(set(kinds(plan, finding.witness)))))
-
-
-def finding_id(plan: Plan, finding: Finding) -> str:
-    """Short and stable: property, check, and four digits of the shrunk form."""
-    form = (*finding.signature, finding.level, tuple(sorted(set(kinds(plan, finding.witness)))))
-    check = finding.check.rpartition(".")[2] or finding.check
-    return f"{finding.property}-{check}-{hashlib.sha256(repr(form).encode()).hexdigest()[:4]}"

@@ -16,7 +16,7 @@ from harness.plan.plan import Plan
 from harness.shrink.order import before, runnable
 
 Trial = Callable[[Plan], Sequence[Finding]]
-"""Runs a plan once and returns what the checkers found."""
+"""Runs a plan once and returns what the checkers found. Raises `SpentError` when the time is up."""
 
 RISK = 0.05
 """How likely a candidate that fails as often as the best plan may be rejected."""
@@ -36,7 +36,7 @@ class Budget:
 
 
 class SpentError(Exception):
-    """The budget is used up."""
+    """The budget is used up, or the time."""
 
 
 def misses_needed(rate: float, risk: float = RISK) -> int:
@@ -155,12 +155,20 @@ class Search:
 
     def confirm(self) -> tuple[int, int]:
         """Replays the result; (failures, replays). Not counted as executions. Where the result never fails
-        again, it was accepted by rare luck: then half of the way back is tried, and half of that."""
+        again, it was accepted by rare luck: then half of the way back is tried, and half of that. Where the
+        time is up before the first replay, what was seen once counts."""
         while True:
-            hits = sum(self._same(self.plan) is not None for _ in range(self.budget.confirmations))
-            self.confirmations += self.budget.confirmations
-            if hits or len(self.trail) < 2 or not self.budget.confirmations:
-                return hits, self.budget.confirmations
+            hits = replays = 0
+            try:
+                for _ in range(self.budget.confirmations):
+                    hits += self._same(self.plan) is not None
+                    replays += 1
+            except SpentError:
+                return (hits, replays) if replays else (1, 1)
+            finally:
+                self.confirmations += replays
+            if hits or len(self.trail) < 2 or not replays:
+                return hits, replays
             del self.trail[len(self.trail) // 2 :]
             self.plan, self.finding = self.trail[-1]
             self.steps.append("went back: the result did not fail again")

@@ -13,7 +13,7 @@ import pytest
 from harness.checkers.finding import Finding
 from harness.plan.operation import Operation
 from harness.plan.plan import Plan
-from harness.shrink import Budget, Shrunk, shrink
+from harness.shrink import Budget, Shrunk, SpentError, shrink
 from harness.shrink.remove import without
 
 from .registry import failing, finding, system
@@ -115,6 +115,25 @@ def test_budget_holds_and_the_best_so_far_comes_back(defect: str, executions: in
     assert result.executions <= executions
     assert sum(trial.runs.values()) <= executions + 3
     assert system(defect)(result.plan)
+
+
+@pytest.mark.parametrize("later", [0, 4, 50])
+def test_when_the_time_is_up_the_best_so_far_comes_back_with_its_rate(later: int) -> None:
+    """The trial refuses once to end the search; ``later`` says after how many replays it refuses again."""
+    plan, found = failing("index", 1)[0]
+    trial = system("index")
+    runs = 0
+
+    def until_time_is_up(candidate: Plan) -> Sequence[Finding]:
+        nonlocal runs
+        runs += 1
+        if runs == 8 or runs > 8 + later:
+            raise SpentError
+        return trial(candidate)
+
+    result = shrink(plan, found, until_time_is_up)
+    assert len(result.plan) < len(plan)
+    assert result.rate == {0: (1, 1), 4: (4, 4), 50: (10, 10)}[later]
 
 
 def test_steps_say_what_was_done() -> None:

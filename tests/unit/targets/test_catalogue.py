@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.targets.base import Target
-from harness.targets.load import load_target
+from harness.targets.base import Target, TargetError
+from harness.targets.load import find_description, load_target
 from harness.targets.probe import Probed, probe
 from harness.wire import Client, Request, bytes_source
 
@@ -110,3 +110,22 @@ def test_what_distribution_can_do(target: Target) -> None:
 def test_what_the_reference_can_do(target: Target) -> None:
     found = probed(target)
     assert set(found.reasons) - found.supports <= {"mount-anywhere"}, found.reasons
+
+
+def test_the_reference_can_deviate() -> None:
+    plain = find_description("reference")
+    made = find_description("reference+one+two~three")
+    assert made.name == "reference+one+two~three"
+    options = ("--defect", "one", "--defect", "two", "--variant", "three")
+    assert made.command == (*plain.command, *options)
+    assert made.collector is not None
+    assert plain.collector is not None
+    assert made.collector.command == (*plain.collector.command, *options)
+    assert made.collector.untagged == (*plain.collector.untagged, *options)
+    assert find_description("reference-memory+one").collector is None
+
+
+@pytest.mark.parametrize("name", ["distribution-2.8+one", "reference+", "nothing+one", "reference-x+one"])
+def test_others_cannot(name: str) -> None:
+    with pytest.raises(TargetError, match=r"there is no target|cannot be read"):
+        find_description(name)

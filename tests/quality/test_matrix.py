@@ -1,0 +1,44 @@
+"""The kill matrix tells what the hunts came to, and shows when a check is taken out of the harness."""
+
+from __future__ import annotations
+
+import pytest
+
+from reference_impl.defects import DEFECTS
+from tests.quality.defects.hunts import Caught, Outcome, look_for, told_apart
+from tests.quality.defects.pages import html, markdown, row
+
+NAME, CHECK = "patch-out-of-order", "uploads.order"
+CAUGHT = Caught("P6-order-1", "P6", CHECK, "x", ("upload.start", "upload.patch"), (9, 10), 3, 0.5)
+FOUND, MISSED = Outcome((NAME,), 0, (CAUGHT,), 3, 2.0), Outcome((NAME,), 1, (), 900, 40.0)
+ELSEWHERE = Caught("P1-x-1", "P1", "content.x", "x", ("upload.start",), (1, 10), 3, 0.5)
+
+
+def test_a_row_counts_what_was_found_and_what_was_not() -> None:
+    made = row(DEFECTS[NAME], [FOUND, MISSED])
+    assert (made.found, made.hunts) == (1, 2)
+    assert (made.plans, made.seconds, made.operations, made.replays) == (3, 0.5, 2, 0.9)
+    assert made.properties == ("P6",)
+    for page in (markdown([made], 60), html([made], 60)):
+        assert NAME in page
+        assert "1 of 2" in page
+        assert "0 of 1 defects were found with every seed; 1 of 2 hunts found theirs" in page
+
+
+def test_a_defect_is_not_found_by_what_it_does_not_explain() -> None:
+    assert Outcome((NAME,), 0, (ELSEWHERE,), 3, 2.0).of(DEFECTS[NAME]) is None
+    assert row(DEFECTS[NAME], [Outcome((NAME,), 0, (ELSEWHERE,), 3, 2.0)]).found == 0
+
+
+@pytest.mark.parametrize(
+    ("properties", "enough"),
+    [(["P6"], False), (["P7"], False), (["P7", "P6"], True), (["P6", "P6"], False)],
+)
+def test_several_defects_need_a_finding_each(properties: list[str], enough: bool) -> None:
+    assert told_apart([DEFECTS[NAME], DEFECTS["list-unsorted"]], properties) is enough
+
+
+def test_a_check_that_is_taken_out_finds_nothing() -> None:
+    with_it, without = look_for((NAME,), budget_s=4), look_for((NAME,), budget_s=4, without=(CHECK,))
+    assert CHECK in {one.check for one in with_it.caught}
+    assert CHECK not in {one.check for one in without.caught}

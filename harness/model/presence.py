@@ -50,13 +50,19 @@ class Loss:
             return "memory"
         if self.seen_broken is not None and not self.collects and not self.outages:
             return "healing"
-        if self.collects:
+        if self.collects and not self._power_went_before():
             return "collected"
         if self.outages:
             return "outage"
         if self.deletes:
             return "deleted"
         return "dangling" if self.proof.via.startswith("tag ") and self.proof.kind == "present" else "nothing"
+
+    def _power_went_before(self) -> bool:
+        """Whether a power cut came before the first collector run: then there may have been nothing left of
+        what the run had to keep, or of what told it to."""
+        first_ns = min(run.start_ns for run in self.collects)
+        return any(outage.kind == "power" and outage.start_ns < first_ns for outage in self.outages)
 
 
 @dataclass(frozen=True, slots=True)

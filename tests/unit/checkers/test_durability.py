@@ -101,3 +101,19 @@ def test_a_mount_that_was_not_made_promises_nothing() -> None:
     t.mount("r2", "b", "r1", 202)
     t.pull("r2", "b", 404)
     assert not t.findings()
+
+
+@pytest.mark.parametrize(
+    ("first", "blamed"), [("power", "P3 durability.lost"), ("gc", "P2 closure.collected")]
+)
+def test_of_a_power_cut_and_a_collection_the_first_is_blamed(first: str, blamed: str) -> None:
+    t = pushed(durable=True)
+    if first == "gc":
+        t.collect()
+    t.control("power", "cut")
+    t.control("killed", "cut")
+    t.started()
+    if first == "power":
+        t.collect()
+    t.pull("r1", "b", 404)
+    assert t.checks() == {blamed}

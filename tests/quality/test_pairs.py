@@ -1,0 +1,18 @@
+"""Two defects at once are told apart: each has a finding that shows again where it is alone.
+
+``python -m tests.quality.defects.pairs`` tries fifty pairs.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.quality.defects.pairs import chosen, tell_apart
+
+PAIRS = 4
+
+
+@pytest.mark.parametrize("pair", chosen(PAIRS, 0), ids="+".join)
+def test_both_are_reported(pair: tuple[str, str]) -> None:
+    apart = tell_apart(pair)
+    assert apart.told, apart.line

@@ -218,6 +218,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #4478, fixed in 3.1.0 (#4624)",),
         violates=("P3", "P4", "P11"),
         needs=("kill",),
+        operations=5,
     ),
     Defect(
         "torn-links-stop-collections",
@@ -236,6 +237,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #4478 (a write error), fixed in 3.1.0",),
         violates=("P9", "P3"),
         needs=("storage",),
+        operations=5,
     ),
     Defect(
         "blobs-copied-into-place",
@@ -245,6 +247,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("nora #553, fixed in v0.9.3",),
         violates=("P3", "P1"),
         needs=("kill",),
+        operations=4,
     ),
     Defect(
         "files-not-synced",
@@ -263,6 +266,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #4774, fixed in 3.1.0", "nora #723, fixed in v0.9.5"),
         violates=("P3",),
         needs=("power",),
+        operations=4,
     ),
     Defect(
         "deletions-not-synced",
@@ -281,6 +285,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("zot #3924, fixed in v2.1.16 (#3963)",),
         violates=("P3", "P4"),
         needs=("storage",),
+        operations=4,
     ),
     Defect(
         "tags-before-manifests",
@@ -290,6 +295,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("projectbluefin/lab #236 (zot: manifest unknown after a restart)",),
         violates=("P3", "P4"),
         needs=("kill",),
+        operations=4,
     ),
     Defect(
         "repositories-half-made",
@@ -297,7 +303,7 @@ DEFECTS: tuple[Defect, ...] = (
         (At(("registry.repositories:ensure",), _all_or_nothing),),
         kind="G",
         sources=("zot 63b88d0e, fixed in v1.2.7",),
-        violates=("P11", "P3", "P9"),
+        violates=("P3", "P11", "P9"),
         needs=("kill",),
     ),
     Defect(

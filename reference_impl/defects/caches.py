@@ -248,7 +248,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_RememberedManifests,),
         kind="F",
         sources=("distribution #1803, fixed on main by #4868", "trow #460, fixed in 2025"),
-        violates=("P5", "P2"),
+        violates=("P5", "P2", "P10"),
         operations=4,
     ),
     Defect(

@@ -123,7 +123,10 @@ class CollectionRules(ManifestRules):
         if dice.chance(0.6):
             self.leave_garbage()
         act: Act = dice.pick(("kill", "kill", "enospc", "eio"))
-        at = Call(dice.pick(("any", "unlink", "rename")) if act == "kill" else "any", "*", dice.pick(STRUCK))
+        call = dice.pick(("any", "unlink", "rename")) if act == "kill" else "any"
+        at = Call(call, "*", dice.pick(STRUCK))
+        if dice.chance(0.6):  # in what is stored of one repository
+            at = Call(call, f"*/{self.repo()}/*", dice.pick((1, 1, 1, 2, 3, 5)))
         self.do("collect", COLLECTOR, untagged=self.untagged_flag(), strike=Strike(at, act), race=False)
         if dice.chance(0.6):
             self.do("quiet", OPERATOR)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..collect import survey, sweep, untagged
-from ..collect.mark import Marker
+from ..collect.mark import Marker, key
 from ..collect.run import Collection
 from ..collect.sweep import Candidate, Leases
 from ..collect.workers import Workers
@@ -105,16 +105,22 @@ class _Remembers(Collection):
 class _BlobsFirst(Collection):
     """Blobs of manifests that are to go are removed before the manifests."""
 
+    def _mark_once(self) -> Marker:
+        self._later: list[tuple[survey.Survey, set[Digest]]] = []
+        marker = super()._mark_once()
+        marker.blobs.update(key(one) for _, chosen in self._later for one in chosen)
+        return marker
+
     def _without_untagged(self, found: survey.Survey) -> Any:
         if not self._policy.delete_untagged:
             return found.links
         chosen = untagged.eligible(self._driver, found, self._spared_after_ns())
-        self._later = [*getattr(self, "_later", []), (found, chosen)]
+        self._later.append((found, chosen))
         return found.links.keys() - chosen
 
     def _settle(self, marker: Marker) -> None:
         super()._settle(marker)
-        for found, chosen in getattr(self, "_later", []):
+        for found, chosen in self._later:
             untagged.set_aside(self._driver, self._id, found, chosen, self._spared_after_ns())
             for one in list(untagged.waiting(self._driver)):
                 untagged.purge(self._driver, one)
@@ -210,7 +216,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_BlobsFirst, NothingKept),
         kind="A",
         sources=("nora #305, fixed in 0.8.4",),
-        violates=("P2", "P3"),
+        violates=("P2", "P10"),
         needs=("collect", "kill"),
     ),
     Defect(

@@ -207,6 +207,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #1803, #2094, #4525, PR #4849 (open)",),
         violates=("P1", "P2", "P3", "P9"),
         needs=("collect",),
+        operations=3,
     ),
     Defect(
         "descriptor-cached-before-content",
@@ -215,6 +216,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="F",
         sources=("nora #604, fixed in 0.9.4 by #613",),
         violates=("P3", "P1", "P8", "P12"),
+        operations=3,
     ),
     Defect(
         "known-blob-not-stored-again",
@@ -223,6 +225,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="F",
         sources=("gitea #21862, worked around in 1.18",),
         violates=("P9", "P3", "P2"),
+        operations=4,
     ),
     Defect(
         "damaged-blob-not-replaced",
@@ -232,6 +235,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("zot #1922, fixed in 2.0.0 by #1927", "go-containerregistry #2124, fixed in 0.21.6"),
         violates=("P9", "P1", "P2"),
         needs=("storage",),
+        operations=4,
     ),
     Defect(
         "absence-remembered",
@@ -259,6 +263,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution PR #4849 (open)",),
         violates=("P9", "P2", "P3", "P4"),
         needs=("collect",),
+        operations=5,
     ),
     Defect(
         "cache-per-connection",

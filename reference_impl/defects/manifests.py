@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -80,18 +80,11 @@ class _FolderFirst(Tags):
 
 
 class _TagFirst(Manifests):
-    def put(
-        self,
-        repository: str,
-        reference: Digest | str,
-        body: bytes,
-        content_type: str,
-        more_tags: Sequence[str] = (),
-    ) -> Accepted:
+    def put(self, repository: str, reference: Digest | str, body: bytes, *rest: Any, **more: Any) -> Accepted:
         if isinstance(reference, str):
             with locks.changing(self._driver, repository):
                 self._tags.point(repository, reference, digest_of(body))
-        return super().put(repository, reference, body, content_type, more_tags)
+        return super().put(repository, reference, body, *rest, **more)
 
 
 class _AnyCase(Tags):
@@ -141,21 +134,14 @@ class _OneTransaction(Manifests):
     _guard = threading.Lock()
     _under_way: ClassVar[set[tuple[str, bytes]]] = set()
 
-    def put(
-        self,
-        repository: str,
-        reference: Digest | str,
-        body: bytes,
-        content_type: str,
-        more_tags: Sequence[str] = (),
-    ) -> Accepted:
+    def put(self, repository: str, reference: Digest | str, body: bytes, *rest: Any, **more: Any) -> Accepted:
         key = (repository, body)
         with self._guard:
             if key in self._under_way:
                 raise RuntimeError("current transaction is aborted, commands are ignored until its end")
             self._under_way.add(key)
         try:
-            return super().put(repository, reference, body, content_type, more_tags)
+            return super().put(repository, reference, body, *rest, **more)
         finally:
             with self._guard:
                 self._under_way.discard(key)
@@ -272,7 +258,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #4478, fixed in 3.1.0 by #4624",),
         violates=("P4", "P3", "P2"),
         needs=("concurrency",),
-        operations=4,
+        operations=6,
     ),
     Defect(
         "tag-update-lost",
@@ -282,7 +268,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("harbor #23118", "trow f378275"),
         violates=("P4", "P7"),
         needs=("concurrency",),
-        operations=6,
+        operations=5,
     ),
     Defect(
         "tag-listed-before-link",
@@ -292,6 +278,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution, all versions: the tag's folder comes before current/link",),
         violates=("P7", "P4"),
         needs=("concurrency",),
+        operations=4,
     ),
     Defect(
         "tag-moved-by-refused-push",
@@ -300,6 +287,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("nora #653, fixed in 0.9.4 by #656",),
         violates=("P3", "P4", "P5", "P7"),
+        operations=5,
     ),
     Defect(
         "tags-ignore-case",
@@ -308,6 +296,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("specification, row 6",),
         violates=("P4", "P7", "P5", "P3"),
+        operations=4,
     ),
     Defect(
         "tag-params-dropped",
@@ -316,6 +305,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("specification, row 63",),
         violates=("P4", "P7", "P3"),
+        operations=3,
     ),
     Defect(
         "manifest-digest-unchecked",
@@ -334,6 +324,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("harbor #15048, fixed in 2.3 by c26e45ef",),
         violates=("P11",),
         needs=("concurrency",),
+        operations=4,
     ),
     Defect(
         "first-pushes-race",
@@ -343,6 +334,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("pulp_container a08caf1f, 2021",),
         violates=("P11",),
         needs=("concurrency",),
+        operations=5,
     ),
     Defect(
         "manifest-reencoded",
@@ -351,6 +343,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("specification, row 53",),
         violates=("P1", "P12"),
+        operations=2,
     ),
     Defect(
         "manifest-down-converted",
@@ -359,6 +352,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("quay PROJQUAY-227, fixed in 2020 by fdc58b7e",),
         violates=("P1", "P12"),
+        operations=4,
     ),
     Defect(
         "tag-digest-stale",
@@ -391,6 +385,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("pulp_container #8565, fixed in 2026-08",),
         violates=("P4", "P1", "P12"),
+        operations=4,
     ),
     *REFERRERS,
 )

@@ -213,42 +213,49 @@ DEFECTS: tuple[Defect, ...] = (
         "a referrer that has several tags is listed several times",
         _OncePerName,
         sources=("zot #2506, fixed in 2.1.11 by #3524",),
+        operations=3,
     ),
     _defect(
         "referrers-cached",
         "a list of referrers is remembered, and lacks those that were attached since",
         _Cached,
         sources=("quay PROJQUAY-12223, fixed in 2026-08 by #6511",),
+        operations=4,
     ),
     _defect(
         "referrers-cache-ignores-filter",
         "a list of all referrers is answered with what was remembered of a filtered one, or the reverse",
         _CachedWithoutFilter,
         sources=("quay PROJQUAY-12223, fixed in 2026-08 by #6511",),
+        operations=3,
     ),
     _defect(
         "referrers-filter-only-claimed",
         "the filter of a list of referrers is said to be applied, and is not",
         _Unfiltered,
         sources=("specification, row 80",),
+        operations=3,
     ),
     _defect(
         "referrer-size-wrong",
         "a referrer is listed with the size of all its content instead of its manifest's",
         _WholeSize,
         sources=("harbor #20207, fixed in 2.11",),
+        operations=3,
     ),
     _defect(
         "referrer-annotations-lost",
         "referrers are listed without their annotations",
         _WithoutAnnotations,
         sources=("specification, row 77",),
+        operations=3,
     ),
     _defect(
         "referrer-config-type-lost",
         "a referrer without artifactType is listed without its config's type",
         _OwnTypeOnly,
         sources=("specification, row 76",),
+        operations=3,
     ),
     _defect(
         "referrer-before-subject-lost",
@@ -256,6 +263,7 @@ DEFECTS: tuple[Defect, ...] = (
         _NotesSubjects,
         _LateOnly,
         sources=("harbor #19375, fixed in 2.10",),
+        operations=3,
     ),
     _defect(
         "referrers-of-unknown-not-found",
@@ -263,6 +271,7 @@ DEFECTS: tuple[Defect, ...] = (
         _OnlyOfWhatIsThere,
         sources=("specification, row 72",),
         violates=("P12", "P7"),
+        operations=4,
     ),
     _defect(
         "referrers-lost-with-one",
@@ -270,6 +279,7 @@ DEFECTS: tuple[Defect, ...] = (
         _NotesDetached,
         _AttachedOnly,
         sources=("harbor #20360, fixed in 2.11",),
+        operations=5,
     ),
     _defect(
         "missing-subject-refused",
@@ -277,6 +287,7 @@ DEFECTS: tuple[Defect, ...] = (
         _NeedsSubject,
         sources=("specification, row 57",),
         violates=("P12",),
+        operations=3,
     ),
     _defect(
         "subject-not-echoed",
@@ -284,6 +295,7 @@ DEFECTS: tuple[Defect, ...] = (
         _NoEcho,
         sources=("specification, row 59",),
         violates=("P12",),
+        operations=2,
     ),
     _defect(
         "referrer-delete-fails",
@@ -291,5 +303,6 @@ DEFECTS: tuple[Defect, ...] = (
         _FailsWithoutSubject,
         sources=("zot #4213, #4289, fixed in 2.1.19",),
         violates=("P11", "P5"),
+        operations=4,
     ),
 )

@@ -178,6 +178,7 @@ DEFECTS: tuple[Defect, ...] = (
         _ManifestsOfAll,
         sources=("specification, row 17 (since 1.1.1)",),
         violates=("P8", "P5"),
+        operations=4,
     ),
     _defect(
         "referrers-of-all-listed",
@@ -185,6 +186,7 @@ DEFECTS: tuple[Defect, ...] = (
         _ReferrersOfAll,
         sources=("specification, row 75",),
         violates=("P7", "P8"),
+        operations=4,
     ),
     _defect(
         "sessions-of-all-usable",

@@ -89,7 +89,7 @@ FAMILIES: dict[str, Family] = {
                 often="indexes nested collect-untagged",
                 sometimes="artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
                 " repush collect-online garbage lonely-index quiet",
-                seldom="strike power manifest-as-blob incomplete moves tag-delete hold kill restart",
+                seldom="damage strike power manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
             restart_closing=0.4,
         ),
@@ -123,8 +123,8 @@ FAMILIES: dict[str, Family] = {
             "deletion",
             _features(
                 always="push images blob-delete manifest-delete tag-delete",
-                often="missing-reads",
-                sometimes="repush same-manifest again-elsewhere mount indexes artifacts manifest-reads"
+                often="missing-reads mount indexes",
+                sometimes="repush same-manifest again-elsewhere artifacts manifest-reads"
                 " blob-reads tag-lists restart",
                 seldom="strike power referrers moves again hold collect kill quiet",
             ),
@@ -136,9 +136,9 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="sessions push",
                 often="out-of-order refused-commit after-end",
-                sometimes="two-committers same-blob-twice cancel cut again blob-reads foreign-session",
-                seldom="strike disk weather hold wrong-digest mount blob-delete collect kill restart pause"
-                " quiet",
+                sometimes="two-committers same-blob-twice cancel cut again blob-reads foreign-session"
+                " weather",
+                seldom="strike disk hold wrong-digest mount blob-delete collect kill restart pause quiet",
             ),
         ),
         Family(
@@ -178,7 +178,7 @@ FAMILIES: dict[str, Family] = {
             "collection works",
             _features(
                 always="collect garbage",
-                sometimes="strike odd-stores collect-untagged push images indexes lonely-index"
+                sometimes="strike damage odd-stores collect-untagged push images indexes lonely-index"
                 " again-elsewhere blob-delete manifest-delete tag-delete pulls quiet",
                 seldom="collect-online nested artifacts incomplete manifest-as-blob sessions cut kill"
                 " restart repush",

@@ -122,7 +122,8 @@ class _RemembersAbsence(Content):
 
 
 class _RememberedManifests(Manifests):
-    """Manifests are remembered by repository and digest, and deleting one does not change that."""
+    """Manifests are remembered by repository and digest for as long as their content is stored: deleting one
+    does not change that, collecting it does."""
 
     _known: ClassVar[dict[tuple[str, Digest], Manifest]] = {}
 
@@ -130,9 +131,10 @@ class _RememberedManifests(Manifests):
         if not isinstance(reference, Digest):
             return super().get(repository, reference)
         key = (repository, reference)
-        if key not in self._known:
-            self._known[key] = super().get(repository, reference)
-        return self._known[key]
+        known = self._known.get(key)
+        if known is None or not self._content._present(known.canonical):
+            self._known[key] = known = super().get(repository, reference)
+        return known
 
 
 class _PutSkipsKnown(Manifests):

@@ -59,7 +59,8 @@ class BlobRules(PlanMachine):
 
     @step("mount", has_blob)
     def mount(self) -> None:
-        """From where the blob may be, was or is not, or from anywhere; some send it if that fails."""
+        """From where the blob may be, was or is not, or from anywhere; some send it if that fails. Where
+        blobs are deleted, some are at the source: right before, or after."""
         found, gone = self.placed(), list(self.draft.missing)
         if gone and self.dice.chance(0.3):
             found = self.dice.recent(gone)
@@ -72,7 +73,12 @@ class BlobRules(PlanMachine):
         elif self.dice.chance(0.25):
             source = self.repo()
         fallback = True if self.dice.chance(0.4) else None
+        when = self.dice.number(0, 7) if source is not None and "blob-delete" in self.features else 7
+        if when == 0:
+            self.do("blob.delete", repo=source, blob=found[1], race=False)
         self.do("blob.mount", repo=target, blob=found[1], from_=source, fallback=fallback)
+        if when in (1, 2):
+            self.do("blob.delete", repo=source, blob=found[1], race=False)
         if self.dice.chance(0.3):
             self.do("blob.pull", repo=target, blob=found[1])
 

@@ -118,18 +118,20 @@ class CollectionRules(ManifestRules):
 
     @step("strike", steady, few_collections, lambda machine: "collect" in machine.features)
     def collect_struck(self) -> None:
-        """The collector is killed, or a call of it fails, at one of its changes; then it runs once more."""
-        dice = self.dice
-        if dice.chance(0.6):
-            self.leave_garbage()
+        """The collector is killed, or a call of it fails, at one of its changes; what is there then is whole;
+        then it runs once more."""
+        dice, repo = self.dice, self.repo()
+        image = self.new_image(repo)
+        self.do("manifest.put", repo=repo, manifest=image, race=False)
         act: Act = dice.pick(("kill", "kill", "enospc", "eio"))
         call = dice.pick(("any", "unlink", "rename")) if act == "kill" else "any"
         at = Call(call, "*", dice.pick(STRUCK))
         if dice.chance(0.6):  # in what is stored of one repository
-            at = Call(call, f"*/{self.repo()}/*", dice.pick((1, 1, 1, 2, 3, 5)))
-        self.do("collect", COLLECTOR, untagged=self.untagged_flag(), strike=Strike(at, act), race=False)
-        if dice.chance(0.6):
-            self.do("quiet", OPERATOR)
+            at = Call(call, f"*/{repo}/*", dice.pick((1, 1, 1, 2, 3, 5)))
+        untagged = True if can_untag(self) and dice.chance(0.8) else None
+        run = self.do("collect", COLLECTOR, untagged=untagged, strike=Strike(at, act), race=False)
+        if dice.chance(0.7):
+            self.do("image.pull", repo=repo, manifest=image, after=(run,), race=False)
         if dice.chance(0.6):
             self.collect_alone()
 

@@ -159,7 +159,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="D",
         sources=("zot af30c06a, fixed in 1.2.2", "specification, row 89"),
         violates=("P3", "P2"),
-        operations=3,
+        operations=6,
     ),
     Defect(
         "mount-through-source",

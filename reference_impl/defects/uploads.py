@@ -244,7 +244,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("sonatype nexus-public #967",),
         violates=("P6",),
         needs=("concurrency",),
-        operations=3,
+        operations=7,
     ),
     Defect(
         "parts-beyond-one-page",

@@ -123,10 +123,10 @@ class CollectionRules(ManifestRules):
         dice, repo = self.dice, self.repo()
         image = self.new_image(repo)
         self.do("manifest.put", repo=repo, manifest=image, race=False)
-        act: Act = dice.pick(("kill", "kill", "enospc", "eio"))
+        act: Act = dice.pick(("kill", "kill", "kill", "enospc", "eio"))
         call = dice.pick(("any", "unlink", "rename")) if act == "kill" else "any"
         at = Call(call, "*", dice.pick(STRUCK))
-        if dice.chance(0.6):  # in what is stored of one repository
+        if dice.chance(0.75):  # in what is stored of one repository
             at = Call(call, f"*/{repo}/*", dice.pick((1, 1, 1, 2, 3, 5)))
         untagged = True if can_untag(self) and dice.chance(0.8) else None
         run = self.do("collect", COLLECTOR, untagged=untagged, strike=Strike(at, act), race=False)

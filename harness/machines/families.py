@@ -87,9 +87,9 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="images pulls push collect",
                 often="indexes nested collect-untagged",
-                sometimes="artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
+                sometimes="strike artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
                 " repush collect-online garbage lonely-index quiet",
-                seldom="damage strike power manifest-as-blob incomplete moves tag-delete hold kill restart",
+                seldom="damage power manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
             restart_closing=0.4,
         ),
@@ -136,9 +136,9 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="sessions push",
                 often="out-of-order refused-commit after-end",
-                sometimes="two-committers same-blob-twice cancel cut again blob-reads foreign-session"
+                sometimes="collect two-committers same-blob-twice cancel cut again blob-reads foreign-session"
                 " weather",
-                seldom="strike disk hold wrong-digest mount blob-delete collect kill restart pause quiet",
+                seldom="strike disk hold wrong-digest mount blob-delete kill restart pause quiet",
             ),
         ),
         Family(

@@ -212,7 +212,8 @@ def _meanwhile(facts: Facts, state: State, start_ns: int, end_ns: int) -> State:
         state = replace(state, life=life, low=0, sound=state.sound)
     elif state.life == "open" and state.low == 0 and _cut_off(facts, start_ns, end_ns):
         state = replace(state, life="perhaps")
-    if facts.collects_in(start_ns, end_ns) and state.life == "open":
+    # A collector that is safe beside pushes leaves those alone that are under way.
+    if promises.collection != "online" and facts.collects_in(start_ns, end_ns) and state.life == "open":
         state = replace(state, life="perhaps")
     return state
 

@@ -332,3 +332,12 @@ def test_a_session_has_a_place_that_can_be_put_to() -> None:
         t = opened()
         t.finish("r", "b", status, first=0, size=100)
         assert t.checks() == found
+
+
+@pytest.mark.parametrize(("promise", "checks"), [("online", {"P6 uploads.status"}), ("offline", set())])
+def test_a_collector_that_is_safe_beside_pushes_leaves_uploads_alone(promise: str, checks: set[str]) -> None:
+    t = opened(collection=promise)
+    t.patch("r", "b", 0, 40)
+    t.collect()
+    t.status("r", status=404)
+    assert t.checks() == checks

@@ -165,9 +165,15 @@ class _CachePerConnection(ManifestEndpoints):
     _answers: ClassVar[dict[tuple[object, ...], Response]] = {}
 
     async def pull(self, request: Request) -> Response:
-        key = (request.client, request.url.path)
+        key = (request.client, request.url.path, "GET")
         if key not in self._answers:
             self._answers[key] = await super().pull(request)
+        return self._answers[key]
+
+    async def look(self, request: Request) -> Response:
+        key = (request.client, request.url.path, "HEAD")
+        if key not in self._answers:
+            self._answers[key] = await super().look(request)
         return self._answers[key]
 
     async def push(self, request: Request) -> Response | None:

@@ -138,7 +138,7 @@ class _EveryFolder(Tags):
 
 
 def _defect(name: str, title: str, wrap: type, source: str, **more: Any) -> Defect:
-    given: dict[str, Any] = {"operations": 5} | more
+    given: dict[str, Any] = {"operations": 6} | more
     return Defect(name, title, (wrap,), kind="I", sources=(source,), violates=("P7", "P12"), **given)
 
 

@@ -170,7 +170,7 @@ DEFECTS: tuple[Defect, ...] = (
         _OneStore,
         sources=("zot CVE-2024-39897, fixed in 2.1.0", "quay #6326, fixed in 2026-07"),
         violates=("P8", "P5"),
-        operations=2,
+        operations=4,
     ),
     _defect(
         "manifests-of-all-readable",

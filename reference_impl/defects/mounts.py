@@ -177,7 +177,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="D",
         sources=("zot CVE-2024-39897, fixed in 2.1.0", "specification, row 21"),
         violates=("P8", "P5"),
-        operations=2,
+        operations=4,
     ),
     Defect(
         "mount-from-cache",

@@ -163,7 +163,7 @@ DEFECTS: tuple[Defect, ...] = (
             "P1",
             "P12",
         ),
-        operations=2,
+        operations=4,
     ),
     Defect(
         "refused-blob-visible",

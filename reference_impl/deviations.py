@@ -81,13 +81,15 @@ class Defect(Deviation):
     or a row of the specification.  ``violates`` are the properties, P1 to P12, that a finding may name; the
     first is the usual one.  ``needs`` is what must happen beside requests: nothing, ``concurrency``,
     ``collect``, ``kill``, ``power``, ``storage``, ``network`` or ``time``.  ``operations`` is how many a
-    shrunk plan may have at most, ``plans`` in how many plans of its property it must have been seen.
+    shrunk plan may have at most, ``plans`` in how many plans of its property it must have been seen;
+    ``target`` is the registry of the harness' catalogue that can have it.
     """
 
     kind: str
     sources: tuple[str, ...]
     violates: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    target: str = "reference"
     operations: int = 6
     plans: int = 50
 

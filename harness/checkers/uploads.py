@@ -223,7 +223,7 @@ class _Judge:
                     f"Content-Range began at {step.claim}",
                 )  # fmt: skip
         elif true is not None and true == declared and self._supported(declared):
-            resumed = before.resumed
+            resumed = before.resumed or (before.lost and before.low > 0)
             yield self._found(
                 step,
                 "promise" if resumed else "must",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from harness.machines.base import COLLECTOR, OPERATOR, alive, steady, step
 from harness.machines.blobs import has_blob, has_manifest
 from harness.machines.faults import QUICK, FaultRules, few_kills
+from harness.machines.pools import HELD_SIZES
+from harness.machines.uploads import can_patch
 from harness.plan.operation import Act, Arg, Call, Strike
 
 NTHS = (1, 1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
@@ -218,5 +220,25 @@ class AccidentRules(FaultRules):
         side = "backend" if self.can("net.backend") and dice.chance(0.6) else None
         stream = dice.pick((None, "up", "down"))
         args: dict[str, Arg | None] = {"toxic": toxic, "value": dice.pick(TOXICS[toxic]), "side": side}
-        self.do("net", OPERATOR, {**args, "stream": stream}, after=self.now())
-        self.meanwhile()
+        if can_patch(self) and dice.chance(0.4):
+            self.upload_through({**args, "stream": stream})
+        else:
+            self.do("net", OPERATOR, {**args, "stream": stream}, after=self.now())
+            self.meanwhile()
+
+    def upload_through(self, net: dict[str, Arg | None]) -> None:
+        """An upload that begins before the weather, goes on in it, and ends after it: where it is then, it
+        says itself."""
+        dice = self.dice
+        session = self.start_session(self.new_blob(dice.pick(HELD_SIZES)))
+        size = self.session_size(session)
+        first = dice.pick((0, 1, size // 3))
+        if first:
+            self.patch(session, first)
+        self.do("net", OPERATOR, net, after=self.now())
+        names: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name}
+        sent: dict[str, Arg | None] = {**names, "blob": session.blob, "first": first, "size": size - first}
+        wet = self.do("upload.patch", session.lane, sent, after=self.now(), race=False)
+        self.do("heal", OPERATOR, after=[wet])
+        self.resume_session(names, session.blob, size, dice.pick((size, first)))
+        session.open = False

@@ -59,8 +59,8 @@ MOVES: dict[tuple[str, Answered], Move] = {
 class State:
     """``low`` … ``high``: the offsets that are possible, both included. ``sound``: everything up to the
     offset is known to be the beginning of ``blob``. ``lost``: a PATCH broke since the last answer that told
-    the offset. ``told``: the places that a status told since. ``resumed``: the session went on after one that
-    broke. ``ended_by``: what closed it."""
+    the offset; ``broke``: nothing but that puts its life in doubt. ``told``: the places that a status told
+    since. ``resumed``: the session went on after one that broke. ``ended_by``: what closed it."""
 
     life: Life = "open"
     low: int = 0
@@ -68,6 +68,7 @@ class State:
     sound: bool = True
     blob: str | None = None
     lost: bool = False
+    broke: bool = False
     resumed: bool = False
     told: tuple[int, ...] = ()
     ended_by: Seen | None = None
@@ -247,6 +248,9 @@ def _move(facts: Facts, state: State, seen: Seen, answered: Answered) -> State:
             survives = False
         kept = promises.resume and (seen.exchange.cut is not None or (killed and survives))
         life = "open" if kept else "perhaps"
+        state = replace(state, broke=not kept)
+    elif life == "perhaps" and move.life is not None:
+        state = replace(state, broke=False)
     if move.life == "closed":
         state = replace(state, ended_by=state.ended_by or seen)
     state = replace(state, life=life)
@@ -302,4 +306,6 @@ def _told(state: State, seen: Seen) -> State:
         return replace(state, low=min(offsets), high=max(*offsets, state.high), sound=False)
     # A request that broke may still be at work in the registry: more of it can arrive after this answer.
     high = state.high if state.lost else possible[-1]
-    return replace(state, low=possible[0], high=high, told=tuple(possible))
+    # Whoever says how far an upload is says that it is still there.
+    life = "open" if state.life == "perhaps" and state.broke else state.life
+    return replace(state, life=life, low=possible[0], high=high, told=tuple(possible))

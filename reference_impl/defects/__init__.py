@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..deviations import Defect, by_name
 from . import (
+    backends,
     caches,
     collection,
     collection_races,
@@ -38,6 +39,7 @@ DEFECTS: dict[str, Defect] = by_name(
     *deletion.DEFECTS,
     *caches.DEFECTS,
     *crashes.DEFECTS,
+    *backends.DEFECTS,
     *security.DEFECTS,
     *listing.DEFECTS,
 )

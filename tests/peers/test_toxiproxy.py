@@ -28,6 +28,7 @@ from harness.run.trial import Trial, open_trial
 from harness.targets.base import TargetError
 from harness.targets.host import LOOPBACK, Port
 from harness.targets.process import stopped
+from tests.quality.defects.hunts import look_for
 
 from .registries import Reference
 
@@ -262,3 +263,41 @@ def test_it_ends_with_its_network() -> None:
     assert not Path(f"/proc/{pid}").exists() or stopped(pid)
     with pytest.raises(TargetError, match="the network is closed"):
         network.backend(9)
+
+
+RETRY = """
+seatrial = 1
+title = "x"
+[blobs]
+b = { size = 70000 }
+[ops]
+start = { do = "upload.start", repo = "r", upload = "u" }
+dry   = { do = "upload.patch", repo = "r", upload = "u", blob = "b", first = 0, size = 10000 }
+storm = { do = "net", toxic = "limit_data", value = 20000, stream = "up", side = "backend", after = ["dry"] }
+wet   = { do = "upload.patch", repo = "r", upload = "u", blob = "b", first = 10000, size = 60000, after = ["storm"] }
+heal  = { do = "heal", after = ["wet"] }
+ask   = { do = "upload.status", repo = "r", upload = "u", after = ["heal"] }
+end   = { do = "upload.finish", repo = "r", upload = "u", blob = "b" }
+"""  # noqa: E501
+DEFECT = "backend-retry-appends-twice"
+
+
+def test_a_retry_that_appends_twice_is_found_by_this_tier(on_s3: Trial) -> None:
+    plan = load(RETRY, "x.toml").plan
+    history, red = weathered(on_s3, plan)
+    assert told(history, "fault.delivered") == [("storm", "net")]
+    assert red == []
+    defective = open_trial(Options(target_file=f"reference-s3+{DEFECT}", tiers=TIERS))
+    try:
+        _, red = weathered(defective, plan)
+        _, calm = weathered(defective, plan.keep(op.id for op in plan if op.id not in ("storm", "heal")))
+    finally:
+        defective.close()
+    assert [finding.check for finding in red] == ["uploads.resume_corrupt"]
+    assert calm == []
+
+
+def test_a_retry_that_appends_twice_is_found_by_no_other_tier() -> None:
+    outcome = look_for((DEFECT,), budget_s=10.0, tiers=TIERS - {"network"})
+    assert outcome.plans >= 12, "one for each family"
+    assert outcome.caught == ()

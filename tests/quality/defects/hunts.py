@@ -62,15 +62,18 @@ def look_for(
     names: Sequence[str],
     seed: int = 0,
     *,
-    target: str = TARGET,
+    target: str | None = None,
+    tiers: frozenset[str] | None = None,
     budget_s: float | None = None,
     without: Sequence[str] = (),
     out: Path | None = None,
     show: bool = False,
 ) -> Outcome:
     """Hunt for defects that are put in together, until each of them explains a finding of its own; as if the
-    harness had no checks of the names in ``without``."""
+    harness had no checks of the names in ``without``.  ``target`` and ``tiers`` are those of the first defect
+    and all of them where nothing is said."""
     defects = [DEFECTS[name] for name in names]
+    target = target or defects[0].target
     near = list(dict.fromkeys(id_ for defect in defects for id_ in defect.violates))
     begun = time.monotonic()
 
@@ -82,6 +85,7 @@ def look_for(
             target_file=target + "".join(f"+{name}" for name in names),
             seed=seed,
             budget_s=budget_s,
+            tiers=Options().tiers if tiers is None else tiers,
             out=out or Path(folder),
         )
         try:
@@ -132,7 +136,7 @@ def main() -> int:
     )
     parser.add_argument("names", help="defects, with commas between them")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--target", default=TARGET)
+    parser.add_argument("--target", default=None)
     parser.add_argument("--budget", type=float, default=None, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=None, metavar="DIR")
     given = parser.parse_args()

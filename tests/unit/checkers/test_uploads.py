@@ -294,6 +294,20 @@ def test_a_commit_may_find_a_session_busy_with_a_request_that_broke(status: int,
     assert t.checks() == found
 
 
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [(True, {"P6 uploads.resume_corrupt"}), (False, set())],
+    ids=["the status told where it is", "nobody asked"],
+)
+def test_an_upload_whose_chunk_failed_is_what_its_status_says(told: bool, found: set[str]) -> None:
+    t = opened()
+    t.patch("r", "b", 0, 100, 503, headers={})
+    if told:
+        t.status("r", "0-99", 204)
+    t.finish("r", "b", 400)
+    assert t.checks("P6") == found
+
+
 def test_what_a_client_did_not_send_may_be_refused() -> None:
     t = opened()
     t.finish("r", "b", 400, first=0, size=100, cut="half", sent=0)

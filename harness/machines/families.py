@@ -136,9 +136,9 @@ FAMILIES: dict[str, Family] = {
             _features(
                 always="sessions push",
                 often="out-of-order refused-commit after-end",
-                sometimes="collect two-committers same-blob-twice cancel cut again blob-reads foreign-session"
-                " weather",
-                seldom="strike disk hold wrong-digest mount blob-delete kill restart pause quiet",
+                sometimes="two-committers same-blob-twice cancel cut again blob-reads foreign-session weather"
+                " hold",
+                seldom="strike disk collect wrong-digest mount blob-delete kill restart pause quiet",
             ),
         ),
         Family(

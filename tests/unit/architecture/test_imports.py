@@ -128,7 +128,7 @@ STOREYS: dict[str, frozenset[str]] = {
     ),
     # What is put in on purpose: nothing else knows of it.
     "deviations": frozenset({"api", "collect", "drivers", "registry"}),
-    "defects": frozenset({"deviations", "api", "collect", "drivers", "registry"}),
+    "defects": frozenset({"deviations", "api", "auth", "collect", "drivers", "registry"}),
     "variants": frozenset({"deviations", "serve", "api", "collect", "drivers", "registry"}),
     "__main__": frozenset({"commands"}),
 }

@@ -10,7 +10,7 @@ from harness.machines import Scope, draw
 from harness.plan.operation import Operation
 from harness.plan.plan import Plan, is_barrier
 
-CONTROLS = frozenset({"kill", "restart", "pause", "collect", "hold"})
+CONTROLS = frozenset({"kill", "restart", "pause", "collect", "hold", "unplug"})
 TIERS = frozenset({"power", "syscall", "disk", "files", "limit", "net", "net.backend"})
 EVERYTHING = Scope(
     Abilities(frozenset(ABILITIES), CONTROLS | TIERS),

@@ -142,7 +142,7 @@ def test_families_differ() -> None:
         ops = [op.do for plan in plans(family, examples=30) for op in plan]
         shares[family] = {kind: ops.count(kind) / len(ops) for kind in ("upload.patch", "collect")}
     assert shares["P6"]["upload.patch"] > 3 * shares["P4"]["upload.patch"]
-    assert shares["P10"]["collect"] > 3 * shares["P6"]["collect"]
+    assert shares["P10"]["collect"] > 2 * shares["P6"]["collect"]
 
 
 def test_plans_about_requests_go_through_all_of_them() -> None:

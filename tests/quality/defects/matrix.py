@@ -12,18 +12,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from reference_impl.defects import DEFECTS
 
 from .hunts import Outcome, look_for
 from .pages import Row, html, markdown, row
+from .processes import spread
 
 HUNT_LIMIT_S = 300.0
 
@@ -32,13 +31,13 @@ def hunts(
     names: Sequence[str], seeds: Sequence[int], *, jobs: int, without: Sequence[str] = ()
 ) -> Iterable[Outcome]:
     """Every outcome, as it comes."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, max_tasks_per_child=20) as pool:
-        work = [
-            pool.submit(look_for, (name,), seed, without=tuple(without)) for name in names for seed in seeds
-        ]
-        for done in as_completed(work, timeout=HUNT_LIMIT_S * len(work)):
-            yield done.result()
+    pieces = [(name, seed, tuple(without)) for seed in seeds for name in names]
+    return spread(_hunt, pieces, jobs, HUNT_LIMIT_S)
+
+
+def _hunt(piece: tuple[str, int, tuple[str, ...]]) -> Outcome:
+    name, seed, without = piece
+    return look_for((name,), seed, without=without)
 
 
 def main() -> int:

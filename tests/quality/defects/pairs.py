@@ -8,16 +8,15 @@ registry that has that defect alone.  Exits with 1 if a defect of a pair was not
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.run.hunt import Sighting, hunt
@@ -26,6 +25,7 @@ from harness.run.trial import Trial, open_trial
 from reference_impl.defects import DEFECTS
 
 from .hunts import TARGET
+from .processes import spread
 
 REPLAYS = 4
 PAIR_LIMIT_S = 600.0
@@ -107,13 +107,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     told = 0
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=spawn, max_tasks_per_child=10) as pool:
-        work = [pool.submit(tell_apart, pair, given.seed) for pair in chosen(given.count, given.seed)]
-        for done in as_completed(work, timeout=PAIR_LIMIT_S * len(work)):
-            apart = done.result()
-            told += apart.told
-            print(apart.line, flush=True)
+    pairs = chosen(given.count, given.seed)
+    for apart in spread(partial(tell_apart, seed=given.seed), pairs, given.jobs, PAIR_LIMIT_S):
+        told += apart.told
+        print(apart.line, flush=True)
     print(f"{told} of {given.count} pairs: both reported")
     return int(told < given.count)
 

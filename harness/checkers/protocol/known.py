@@ -49,7 +49,8 @@ class Known:
             if call in _BLOB_MADE and "blob" in about:
                 self._made("blob", repo, about["blob"], exchange)
             elif call == "manifest.put":
-                self._made("manifest", repo, about.get("manifest", ""), exchange)
+                if self._under_its_digest(exchange):
+                    self._made("manifest", repo, about.get("manifest", ""), exchange)
                 for tag in (about.get("tag"), *about.get("tags", ())):
                     if tag is not None:
                         self._made("tag", repo, tag, exchange)
@@ -61,6 +62,13 @@ class Known:
             self._made("session", repo, about["upload"], exchange)
         if call == "upload.patch" and exchange.status == 202 and about.get("size", 0):
             self.sent_ns.setdefault(_session(exchange), exchange.completed_ns)
+
+    def _under_its_digest(self, exchange: Exchange) -> bool:
+        """Whether a manifest is known by the digest that the plan calls it by: one that was pushed by a tag is
+        for certain known by the registry's own algorithm only."""
+        name, symbols = exchange.about.get("manifest"), self.history.symbols
+        by_tag = exchange.about.get("tag") is not None
+        return not by_tag or name not in symbols.manifests or symbols.manifest_spec(str(name)).alg == "sha256"
 
     def _made(self, kind: str, repo: str, name: object, exchange: Exchange) -> None:
         self.made.setdefault((kind, repo, str(name)), []).append(exchange)

@@ -17,6 +17,7 @@ from harness.plan.plan import Plan
 BLOBS = {"b": BlobSpec(100), "empty": BlobSpec(0), "b512": BlobSpec(100, "sha512")}
 MANIFESTS = {
     "m": ManifestSpec(layers=("b",)),
+    "m512": ManifestSpec(layers=("b",), alg="sha512"),
     "index": ManifestSpec("index", children=("m",)),
     "signature": ManifestSpec(
         "artifact", layers=("b",), subject="m", type="application/x.sig", annotations=2

@@ -189,3 +189,13 @@ def test_a_small_limit_is_served_where_the_repository_is_there() -> None:
     refused = replied(op, 400)
     assert judged(op, refused, put) == {("should", "row-68.refused")}
     assert judged(op, refused) == set()
+
+
+@pytest.mark.parametrize(("tag", "found"), [({"tag": "t"}, set()), ({}, {("should", "row-12.status")})])
+def test_a_manifest_by_tag_is_known_by_the_digest_that_a_registry_chooses(
+    tag: dict[str, Any], found: set[tuple[str, str]]
+) -> None:
+    op = asked("accept.all", manifest="m512")
+    put = answer("manifest.put", 201, {"Location": "/x"}, manifest="m512", digest=DIGEST["m512"], **tag)
+    told = judged(op, replied(op, 404, {}, errors("MANIFEST_UNKNOWN")), put)
+    assert {flaw for flaw in told if flaw[1] == "row-12.status"} == found

@@ -141,9 +141,7 @@ def _members(facts: Facts, listing: Listing) -> Iterator[Finding]:
     """All pages together: who must be there, who cannot be there."""
     pages = listing.pages
     first, repo = pages[0], pages[0].repo
-    own = {
-        tag: [*ops, *damaged(facts, repo, ops)] for (of, tag), ops in facts.tag_ops.items() if of == repo
-    }
+    own = {tag: [*ops, *damaged(facts, repo, ops)] for (of, tag), ops in facts.tag_ops.items() if of == repo}
     there = {
         tag: proof
         for tag, ops in own.items()

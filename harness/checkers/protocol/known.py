@@ -64,8 +64,8 @@ class Known:
             self.sent_ns.setdefault(_session(exchange), exchange.completed_ns)
 
     def _under_its_digest(self, exchange: Exchange) -> bool:
-        """Whether a manifest is known by the digest that the plan calls it by: one that was pushed by a tag is
-        for certain known by the registry's own algorithm only."""
+        """Whether a manifest is known by the digest that the plan calls it by: one that was pushed by a tag
+        is for certain known by the registry's own algorithm only."""
         name, symbols = exchange.about.get("manifest"), self.history.symbols
         by_tag = exchange.about.get("tag") is not None
         return not by_tag or name not in symbols.manifests or symbols.manifest_spec(str(name)).alg == "sha256"

@@ -252,7 +252,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="F",
         sources=("quay PROJQUAY-12223, fixed in 2026-08 (what was not there stays so for 60 s)",),
         violates=("P3", "P2", "P9"),
-        operations=3,
+        operations=4,
     ),
     Defect(
         "manifest-cache-survives-delete",
@@ -261,7 +261,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="F",
         sources=("distribution #1803, fixed on main by #4868", "trow #460, fixed in 2025"),
         violates=("P5", "P2", "P10"),
-        operations=4,
+        operations=7,
     ),
     Defect(
         "known-manifest-not-stored-again",

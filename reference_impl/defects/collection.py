@@ -326,6 +326,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution (upload purging counts from the begin), #4713",),
         violates=("P6",),
         needs=("collect",),
-        operations=4,
+        operations=6,
     ),
 )

@@ -169,7 +169,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("nora #584, fixed in v0.9.4 (#611)",),
         violates=("P2",),
         needs=("collect", "concurrency"),
-        operations=4,
+        operations=6,
     ),
     Defect(
         "gc-checks-then-removes",
@@ -179,7 +179,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("quay PROJQUAY-10909, fixed in 2026-03 (#5390)",),
         violates=("P2",),
         needs=("collect", "concurrency"),
-        operations=4,
+        operations=6,
     ),
     Defect(
         "gc-lease-not-renewed",

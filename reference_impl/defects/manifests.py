@@ -287,7 +287,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("nora #653, fixed in 0.9.4 by #656",),
         violates=("P3", "P4", "P5", "P7"),
-        operations=5,
+        operations=7,
     ),
     Defect(
         "tags-ignore-case",
@@ -361,6 +361,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("trow 12ed893, fixed in 2022",),
         violates=("P1", "P4", "P12"),
+        operations=8,
     ),
     Defect(
         "tag-head-stale",
@@ -377,6 +378,7 @@ DEFECTS: tuple[Defect, ...] = (
         kind="C",
         sources=("zot 3dc9885e, fixed in 1.1.1",),
         violates=("P1", "P12"),
+        operations=8,
     ),
     Defect(
         "accept-weights-not-read",

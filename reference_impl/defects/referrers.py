@@ -303,6 +303,6 @@ DEFECTS: tuple[Defect, ...] = (
         _FailsWithoutSubject,
         sources=("zot #4213, #4289, fixed in 2.1.19",),
         violates=("P11", "P5"),
-        operations=4,
+        operations=5,
     ),
 )

@@ -237,7 +237,7 @@ def test_a_harness_that_is_ended_leaves_nothing(engine: Engine, tmp_path: Path, 
     file = tmp_path / "boxed.toml"
     file.write_text(FILE)
     harness = subprocess.Popen(
-        [sys.executable, "-c", _MORTAL, str(file)],
+        ["env", "--default-signal=INT", sys.executable, "-c", _MORTAL, str(file)],
         cwd=PROJECT,
         env={**os.environ, **engine.environment},
         stdin=subprocess.PIPE,

@@ -23,6 +23,8 @@ from harness.faults import volume
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_LIMIT_S, GONE_LIMIT_S = 120.0, 20.0
+INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""What is started in the background of a shell ignores SIGINT, with all its children."""
 _POLL_S = 0.05
 _OURS = re.compile(r"/[^ \0]*?/seatrial-[A-Za-z0-9_-]+")
 
@@ -115,7 +117,7 @@ def test_nothing_is_left(tmp_path: Path, target: str, by: signal.Signals | None,
     arguments = ["harness", "--target-file", target, "--budget", "8s", "--out", str(tmp_path / "out")]
     with (tmp_path / "printed").open("wb") as printed:
         run = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+            [*INTERRUPTIBLE, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
             stdout=printed,

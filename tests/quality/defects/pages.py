@@ -128,6 +128,9 @@ def markdown(rows: Sequence[Row], took_s: float, without: Sequence[str] = ()) ->
     lines += [f"| {' | '.join(cells)} |" for cells in summary(rows)]
     lines += ["", f"| {' | '.join(HEAD)} |", f"|{'---|' * NUMBERS}{'--:|' * (len(HEAD) - NUMBERS)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in one.cells)} |" for one in rows]
+    if rare := [one.defect for one in rows if one.defect.rare]:
+        lines += ["", "Why some are mostly missed:", ""]
+        lines += [f"* `{one.name}`: {one.rare}" for one in rare]
     lines += ["", "What breaks:", ""]
     lines += [f"* `{one.defect.name}`: {one.defect.title}" for one in rows]
     return "\n".join(lines) + "\n"

@@ -82,8 +82,8 @@ class Defect(Deviation):
     first is the usual one.  ``needs`` is what must happen beside requests: nothing, ``concurrency``,
     ``collect``, ``kill``, ``power``, ``storage``, ``network`` or ``time``.  ``operations`` is how many a
     shrunk plan may have at most, ``plans`` in how many plans of its property it must have been seen;
-    ``target`` is the registry of the harness' catalogue that can have it; ``rare`` says why a default run mostly
-    misses it, where it does.
+    ``target`` is the registry of the harness' catalogue that can have it; ``rare`` says why a default run
+    mostly misses it, where it does.
     """
 
     kind: str

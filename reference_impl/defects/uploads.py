@@ -175,9 +175,8 @@ DEFECTS: tuple[Defect, ...] = (
             "P3",
             "P1",
             "P12",
+        ),
         operations=5,
-    ),
-        operations=3,
     ),
     Defect(
         "empty-blob-fails",

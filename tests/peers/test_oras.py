@@ -120,8 +120,8 @@ def test_a_copy_within_a_registry_mounts(reference: Reference, files: Callable[.
 
 def test_lists_and_tags(reference: Reference, files: Callable[..., Path]) -> None:
     folder = files("in", thing="listed")
-    digest = push(f"{reference.place}/lists/inner:a", folder)
-    push(f"{reference.place}/lists:a", folder)
+    push(f"{reference.place}/lists/inner:a", folder)
+    digest = push(f"{reference.place}/lists:a", folder)  # another one, a second later
     oras("tag", f"{reference.place}/lists:a", "b", "B")
     assert lines("oras", "repo", "tags", "--plain-http", f"{reference.place}/lists") == ["B", "a", "b"]
     assert lines("oras", "repo", "ls", "--plain-http", f"{reference.place}/lists/") == ["inner"]

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import pytest
 
+from reference_impl.defects import DEFECTS
 from tests.quality.defects.pairs import chosen, tell_apart
 
 PAIRS = 4
+CALM = [name for name, one in DEFECTS.items() if not one.needs and not one.rare]
+"""Whatever shows in every run, as nothing but requests is needed."""
 
 
-@pytest.mark.parametrize("pair", chosen(PAIRS, 0), ids="+".join)
+@pytest.mark.parametrize("pair", chosen(PAIRS, 0, CALM), ids="+".join)
 def test_both_are_reported(pair: tuple[str, str]) -> None:
     apart = tell_apart(pair)
     assert apart.told, apart.line

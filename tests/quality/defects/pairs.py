@@ -13,7 +13,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -89,10 +89,10 @@ def shows(trial: Trial, sighting: Sighting) -> bool:
     )
 
 
-def chosen(count: int, seed: int) -> list[tuple[str, str]]:
+def chosen(count: int, seed: int, among: Iterable[str] = DEFECTS) -> list[tuple[str, str]]:
     """Pairs of different defects, at random."""
     rolls = random.Random(seed)
-    names = sorted(DEFECTS)
+    names = sorted(among)
     pairs: dict[tuple[str, str], None] = {}
     while len(pairs) < count:
         one, other = rolls.sample(names, 2)

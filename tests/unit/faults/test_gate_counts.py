@@ -147,20 +147,21 @@ if child: os.waitpid(child, 0)
 @pytest.mark.parametrize("bench", [True, False], ids=["killable", "as-before-5.19"], indirect=True)
 def test_a_call_that_signals_interrupt_is_counted_once(bench: Bench) -> None:
     held = bench.gate.arm(Rule("hold", "write", nth=40, limit_s=0.3))
-    bench.run(
+    said = bench.run(
         """
 import signal
-signals = []
+signals, written = [], 0
 signal.signal(signal.SIGALRM, lambda *_: signals.append(1))
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
 fd = os.open('f', os.O_WRONLY | os.O_CREAT)
-for _ in range(400): os.write(fd, b'x')
-assert len(signals) > 10
+while written < 400 or len(signals) <= 10: written += os.write(fd, b'x')
 signal.setitimer(signal.ITIMER_REAL, 0)
+print(written)
 """
     )
-    assert held.gave_up
-    # Without the flag a signal may win over an answer that was accepted (see `WAIT_KILLABLE`).
-    spare = 0 if bench.killable else 10
-    assert 401 <= bench.gate.count <= 401 + spare
-    assert (bench.folder / "f").stat().st_size == 400
+    written = int(said)
+    # Without the flag a signal may win over an answer that was accepted, or end a hold (see `WAIT_KILLABLE`).
+    assert held.gave_up or not bench.killable
+    spare = 0 if bench.killable else written // 40
+    assert 1 + written <= bench.gate.count <= 1 + written + spare
+    assert (bench.folder / "f").stat().st_size == written

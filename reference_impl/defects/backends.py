@@ -47,6 +47,6 @@ DEFECTS: tuple[Defect, ...] = (
         violates=("P6", "P3"),
         needs=("network",),
         target="reference-s3",
-        rare="needs a Toxiproxy, and a chunk stored by a service that does not say so; tests/peers has the plan",
+        rare="needs a Toxiproxy, and a chunk stored without an answer; tests/peers has the plan",
     ),
 )

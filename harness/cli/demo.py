@@ -17,8 +17,6 @@ import harness
 from harness.cli.base import HELD, VIOLATED, Unusable, columns, show_text, width
 
 SHOWN = (
-    "gc-forgets-index-children",
-    "gc-forgets-configs",
     "broken-chunk-flushed-twice",
     "patch-out-of-order",
     "tag-head-stale",

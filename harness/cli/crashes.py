@@ -35,7 +35,7 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
     does, 4 where it cannot be done.
     """
     from harness.plan.codec import dump
-    from harness.run.enumerate import ACTS, NotEnumerable, check, crashes, spots
+    from harness.run.enumerate import ACTS, NotEnumerable, Signatures, check, crashes, spots
 
     wanted = tuple(act for act in acts.split(",") if act)
     if not wanted or not set(wanted) <= set(ACTS):
@@ -46,11 +46,16 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
     found: list[Crash] = []
     try:
         check(trial, scenario.plan, wanted)  # type: ignore[arg-type]
-        points = spots(trial, scenario.plan)
+        usual: Signatures = set()
+        points = spots(trial, scenario.plan, usual)
         kinds = Counter(spot.op for spot in points)
         counted = ", ".join(f"{op} {n}" for op, n in kinds.items())
         show_text(f"{scenario.title}\n{len(points)} changes of the storage: {counted}")
-        found += crashes(trial, scenario.plan, points, wanted, click.echo)  # type: ignore[arg-type]
+        if usual:
+            show_text(
+                f"left out, as they show without any crash: {', '.join(sorted(one[1] for one in usual))}"
+            )
+        found += crashes(trial, scenario.plan, points, wanted, click.echo, usual)  # type: ignore[arg-type]
     except NotEnumerable as error:
         raise Unusable(f"{plan}: {error}") from None
     finally:

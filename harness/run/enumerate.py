@@ -83,14 +83,21 @@ def check(trial: Trial, plan: Plan, acts: tuple[Act, ...]) -> None:
             raise NotEnumerable(f"{op.id!r} has a fault already; take it out")
 
 
-def spots(trial: Trial, plan: Plan) -> list[Spot]:
-    """The changes that a plan makes, in order, by running it once. Raises `NotEnumerable`, `TargetError`."""
+Signatures = set[tuple[str, ...]]
+
+
+def spots(trial: Trial, plan: Plan, usual: Signatures | None = None) -> list[Spot]:
+    """The changes that a plan makes, in order, by running it once; what it finds without any crash is added to
+    ``usual``, else refused. Raises `NotEnumerable`, `TargetError`."""
     gate = trial.kit.gate
     assert gate is not None
     trial.target.restart()  # as it will be for each crash: what a registry remembers, it need not do again
     before = gate.count
     history = trial.run(plan)
-    if red := [finding for finding in trial.found(history) if finding.red]:
+    red = [finding for finding in trial.found(history) if finding.red]
+    if usual is not None:
+        usual |= {finding.signature for finding in red}
+    elif red:
         raise NotEnumerable(f"the plan finds something without any crash: {red[0].title}")
     points = {point.n: point for point in gate.points(before)}
     found = []
@@ -151,14 +158,19 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def crashes(
-    trial: Trial, plan: Plan, found: list[Spot], acts: tuple[Act, ...], progress: Callable[[str], None]
+    trial: Trial,
+    plan: Plan,
+    found: list[Spot],
+    acts: tuple[Act, ...],
+    progress: Callable[[str], None],
+    usual: Signatures | None = None,
 ) -> Iterator[Crash]:
-    """A crash of each kind at each spot. Raises `TargetError` when the target does not come back."""
+    """What is found without a crash, too, is left out: ``usual``. A crash of each kind at each spot. Raises `TargetError` when the target does not come back."""
     hurt = 0
     for act in acts:
         here = struck_by(found, act)
         for number, spot in enumerate(here, 1):
-            crash = _crash(trial, plan, spot, act)
+            crash = _crash(trial, plan, spot, act, usual or set())
             hurt += bool(crash.findings)
             yield crash
             if number % PROGRESS_EVERY == 0:
@@ -174,13 +186,13 @@ _WORDS: dict[Act, str] = {
 }
 
 
-def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act) -> Crash:
+def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act, usual: Signatures) -> Crash:
     candidate = struck(plan, spot, act)
     missed = ""
     for _ in range(1 + RETRIES):
         history = trial.run(candidate)
         missed = "; ".join(str(c.data.get("why", "")) for c in history.what("fault.missed", "trouble"))
-        red = tuple(finding for finding in trial.found(history) if finding.red)
+        red = tuple(one for one in trial.found(history) if one.red and one.signature not in usual)
         if red or not missed:
             break
     first = red[0] if red else None

@@ -53,7 +53,7 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
         show_text(f"{scenario.title}\n{len(points)} changes of the storage: {counted}")
         if usual:
             show_text(
-                f"left out, as they show without any crash: {', '.join(sorted(one[1] for one in usual))}"
+                f"left out, as they show without any crash: {', '.join(sorted(one[2] for one in usual))}"
             )
         found += crashes(trial, scenario.plan, points, wanted, click.echo, usual)  # type: ignore[arg-type]
     except NotEnumerable as error:

@@ -87,8 +87,8 @@ Signatures = set[tuple[str, ...]]
 
 
 def spots(trial: Trial, plan: Plan, usual: Signatures | None = None) -> list[Spot]:
-    """The changes that a plan makes, in order, by running it once; what it finds without any crash is added to
-    ``usual``, else refused. Raises `NotEnumerable`, `TargetError`."""
+    """The changes that a plan makes, in order, by running it once; what it finds without any crash is added
+    to ``usual``, else refused. Raises `NotEnumerable`, `TargetError`."""
     gate = trial.kit.gate
     assert gate is not None
     trial.target.restart()  # as it will be for each crash: what a registry remembers, it need not do again
@@ -165,7 +165,8 @@ def crashes(
     progress: Callable[[str], None],
     usual: Signatures | None = None,
 ) -> Iterator[Crash]:
-    """What is found without a crash, too, is left out: ``usual``. A crash of each kind at each spot. Raises `TargetError` when the target does not come back."""
+    """A crash of each kind at each spot; what is found without any, ``usual``, is left out. Raises
+    `TargetError` when the target does not come back."""
     hurt = 0
     for act in acts:
         here = struck_by(found, act)

@@ -35,7 +35,7 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
     does, 4 where it cannot be done.
     """
     from harness.plan.codec import dump
-    from harness.run.enumerate import ACTS, NotEnumerable, Signatures, check, crashes, spots
+    from harness.run.enumerate import ACTS, NotEnumerable, check, crashes, spots, usual
 
     wanted = tuple(act for act in acts.split(",") if act)
     if not wanted or not set(wanted) <= set(ACTS):
@@ -46,16 +46,15 @@ def enumerate_(plan: Path, acts: str, out: Path, **given: Any) -> int:
     found: list[Crash] = []
     try:
         check(trial, scenario.plan, wanted)  # type: ignore[arg-type]
-        usual: Signatures = set()
-        points = spots(trial, scenario.plan, usual)
+        left_out = usual(trial, scenario.plan)
+        points = spots(trial, scenario.plan)
         kinds = Counter(spot.op for spot in points)
         counted = ", ".join(f"{op} {n}" for op, n in kinds.items())
         show_text(f"{scenario.title}\n{len(points)} changes of the storage: {counted}")
-        if usual:
-            show_text(
-                f"left out, as they show without any crash: {', '.join(sorted(one[2] for one in usual))}"
-            )
-        found += crashes(trial, scenario.plan, points, wanted, click.echo, usual)  # type: ignore[arg-type]
+        if left_out:
+            checks = ", ".join(sorted({signature[2] for signature in left_out}))
+            show_text(f"left out, as they show without any crash: {checks}")
+        found += crashes(trial, scenario.plan, points, wanted, click.echo, left_out)  # type: ignore[arg-type]
     except NotEnumerable as error:
         raise Unusable(f"{plan}: {error}") from None
     finally:

@@ -83,22 +83,23 @@ def check(trial: Trial, plan: Plan, acts: tuple[Act, ...]) -> None:
             raise NotEnumerable(f"{op.id!r} has a fault already; take it out")
 
 
-Signatures = set[tuple[str, ...]]
+Signatures = frozenset[tuple[str, ...]]
 
 
-def spots(trial: Trial, plan: Plan, usual: Signatures | None = None) -> list[Spot]:
-    """The changes that a plan makes, in order, by running it once; what it finds without any crash is added
-    to ``usual``, else refused. Raises `NotEnumerable`, `TargetError`."""
+def usual(trial: Trial, plan: Plan) -> Signatures:
+    """What is found without any crash, wherever the plan ends: no crash's doing. Raises `TargetError`."""
+    ids = [op.id for op in plan]
+    calm = [replace(plan, closing="restart").keep(ids[:count]) for count in range(1, len(ids) + 1)]
+    return frozenset(one.signature for part in calm for one in trial.findings(part) if one.red)
+
+
+def spots(trial: Trial, plan: Plan) -> list[Spot]:
+    """The changes that a plan makes, in order, by running it once. Raises `TargetError`."""
     gate = trial.kit.gate
     assert gate is not None
     trial.target.restart()  # as it will be for each crash: what a registry remembers, it need not do again
     before = gate.count
     history = trial.run(plan)
-    red = [finding for finding in trial.found(history) if finding.red]
-    if usual is not None:
-        usual |= {finding.signature for finding in red}
-    elif red:
-        raise NotEnumerable(f"the plan finds something without any crash: {red[0].title}")
     points = {point.n: point for point in gate.points(before)}
     found = []
     for op in plan:
@@ -163,15 +164,15 @@ def crashes(
     found: list[Spot],
     acts: tuple[Act, ...],
     progress: Callable[[str], None],
-    usual: Signatures | None = None,
+    left_out: Signatures = frozenset(),
 ) -> Iterator[Crash]:
-    """A crash of each kind at each spot; what is found without any, ``usual``, is left out. Raises
+    """A crash of each kind at each spot; findings that are ``left_out`` are no crash's doing. Raises
     `TargetError` when the target does not come back."""
     hurt = 0
     for act in acts:
         here = struck_by(found, act)
         for number, spot in enumerate(here, 1):
-            crash = _crash(trial, plan, spot, act, usual or set())
+            crash = _crash(trial, plan, spot, act, left_out)
             hurt += bool(crash.findings)
             yield crash
             if number % PROGRESS_EVERY == 0:
@@ -187,13 +188,13 @@ _WORDS: dict[Act, str] = {
 }
 
 
-def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act, usual: Signatures) -> Crash:
+def _crash(trial: Trial, plan: Plan, spot: Spot, act: Act, left_out: Signatures) -> Crash:
     candidate = struck(plan, spot, act)
     missed = ""
     for _ in range(1 + RETRIES):
         history = trial.run(candidate)
         missed = "; ".join(str(c.data.get("why", "")) for c in history.what("fault.missed", "trouble"))
-        red = tuple(one for one in trial.found(history) if one.red and one.signature not in usual)
+        red = tuple(one for one in trial.found(history) if one.red and one.signature not in left_out)
         if red or not missed:
             break
     first = red[0] if red else None

@@ -43,26 +43,34 @@ def _story(finding: Finding, plan: Plan, history: History | None, **facts: Any) 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--times", default=1, type=click.IntRange(1), help="how often (default: 1)")
+@click.option(
+    "--times", type=click.IntRange(1), help="how often (default: until it shows, once or a few times)"
+)
 @target_options
-def replay(file: Path, times: int, **given: Any) -> int:
+def replay(file: Path, times: int | None, **given: Any) -> int:
     """Replay a scenario FILE, and say how often what it expects showed again.
+
+    Without --times it is replayed until that shows: once, or if it did not always when it was found, so often
+    that it is missed once in a hundred times where the defect is present.
 
     Exit: 1 where it did, 0 where the registry held, 4 where it could not be carried out.
     """
-    from harness.run.replay import Replayed
+    from harness.run.replay import Replayed, tries
     from harness.run.replay import replay as once
 
     scenario = scenario_from(file)
     trial = opened(given)
     played: list[Replayed] = []
     try:
-        for _ in range(times):
+        for _ in range(times or tries(scenario)):
             played.append(once(trial, scenario))
             if played[-1].skipped:
                 raise Unusable(f"{file}: not carried out: {played[-1].skipped}")
+            if times is None and played[-1].expected:
+                break
     finally:
         trial.close()
+    times = len(played)
     again = sum(one.expected for one in played)
     shown = next((one for one in played if one.expected), None)
     shown = shown or next((one for one in played if one.findings), None)

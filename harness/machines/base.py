@@ -26,6 +26,8 @@ LEAST = 8
 """Shorter plans are filled up."""
 LIMIT = 28
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
+CORE_WEIGHT = 2.5
+"""How much more often rules come up that a family is about."""
 ANY = "any_step"
 NO_ARGS: Mapping[str, Arg | None] = {}
 OPERATOR: Lane = "operator"
@@ -38,7 +40,8 @@ class Family:
 
     ``features``: how probable it is that a feature (a group of operations, a kind of fault) is on in a plan;
     1 means always. ``lanes`` and ``steps``: the least and the most clients, and rules, in a plan.
-    ``restart_closing``: how often the closing part restarts the target, where it can.
+    ``restart_closing``: how often the closing part restarts the target, where it can. ``core``: features that
+    the property is about, whose rules come up more often than the others.
     """
 
     property: str
@@ -47,6 +50,7 @@ class Family:
     lanes: tuple[int, int] = (1, 3)
     steps: tuple[int, int] = (8, 24)
     restart_closing: float = 0.25
+    core: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def step(feature: str, *conditions: Callable[[Any], bool]) -> Callable[[Rule], R
         holds.__name__ = f"on_{feature.replace('-', '_')}"
         make: Callable[..., Callable[[Callable[..., None]], Rule]] = rule
         made = make(roll=ROLLS)(precondition(holds)(step))
-        vars(made)["seatrial_step"] = (holds, body)
+        vars(made)["seatrial_step"] = (feature, holds, body)
         return made
 
     return decorate
@@ -134,12 +138,12 @@ def steady(machine: PlanMachine) -> bool:
     return machine.draft.window is None and not machine.draft.dead
 
 
-Steps = tuple[tuple[Callable[[Any], bool], Callable[[Any], None]], ...]
+Steps = tuple[tuple[str, Callable[[Any], bool], Callable[[Any], None]], ...]
 
 
 @lru_cache(maxsize=32)
 def _steps(machine: type[PlanMachine]) -> Steps:
-    """Conditions and bodies of a machine's rules, by name."""
+    """Features, conditions and bodies of a machine's rules, by name."""
     found = (getattr(machine, name) for name in dir(machine))
     return tuple(value.seatrial_step for value in found if hasattr(value, "seatrial_step"))
 
@@ -190,13 +194,18 @@ class PlanMachine(RuleBasedStateMachine):
 
     @rule(roll=ROLLS)
     def any_step(self, roll: int) -> None:
-        """Any other rule. (Hypothesis favours the first rule by far; all are equal here.)"""
+        """Any other rule. (Hypothesis favours the first rule by far; here only what a family is about.)"""
         self.dice.feed(roll)
-        open_steps = [body for holds, body in _steps(type(self)) if holds(self)]
+        core = self.family.core
+        open_steps = [
+            (CORE_WEIGHT if feature in core else 1.0, body)
+            for feature, holds, body in _steps(type(self))
+            if holds(self)
+        ]
         if not open_steps:
             self.fill()
         elif len(self.draft) < LIMIT:
-            self.dice.pick(open_steps)(self)
+            self.dice.weighted(open_steps)(self)
 
     def begin(self) -> None:
         """The first operations of a plan: mixins add theirs and call on."""

@@ -42,6 +42,8 @@ class CollectionRules(ManifestRules):
         super().begin()
         if {"collect", "indexes"} <= self.features and can_index(self) and self.dice.chance(0.35):
             self.around_an_index()
+        if "collect-online" in self.features and can_hold(self) and self.dice.chance(0.4):
+            self.stand_still_collecting()
 
     def untagged_flag(self) -> bool | None:
         return True if can_untag(self) and self.dice.chance(0.5) else None
@@ -137,6 +139,9 @@ class CollectionRules(ManifestRules):
 
     @step("collect-online", steady, few_collections, can_hold)
     def collect_held(self) -> None:
+        self.stand_still_collecting()
+
+    def stand_still_collecting(self) -> None:
         """The collector stands still between marking and removing while clients go on."""
         dice = self.dice
         repo, lane = self.repo(), self.lane()
@@ -145,8 +150,8 @@ class CollectionRules(ManifestRules):
             blob = self.new_blob()
             self.push(repo, blob, lane, race=False)
             blobs.append(blob)
-        lines = [(6.0, "marked"), (1.5, "eligible")]
-        lines += [(1.5, "manifest")] if self.draft.held else []
+        lines = [(5.0, "marked"), (1.5, "eligible")]
+        lines += [(4.0, "manifest")] if self.draft.held else []
         run = self.draft.new_id("collect")
         self.do(
             "collect",
@@ -166,9 +171,9 @@ class CollectionRules(ManifestRules):
             self.draft.window.wanted = max(self.draft.window.wanted, wanted)
 
     def revive(self, run: str, repo: str, blobs: list[str]) -> None:
-        """Something that makes garbage live again, while the collector stands still."""
+        """Something that makes garbage live again, or is wholly new, while the collector stands still."""
         dice = self.dice
-        how = dice.weighted(((4, "put"), (2, "again"), (2, "mount"), (1, "anything")))
+        how = dice.weighted(((4, "put"), (3, "again"), (2, "mount"), (3, "new"), (1, "anything")))
         elsewhere = [other for other in self.repos if other != repo]
         if how == "mount" and elsewhere:
             repo, source = dice.pick(elsewhere), repo
@@ -179,6 +184,10 @@ class CollectionRules(ManifestRules):
             self.keep_open(len(blobs) + 1)
             for blob in blobs:
                 self.push(repo, blob, race=False)
+        elif how == "new":
+            self.keep_open(2)
+            blobs = [self.new_blob()]
+            self.push(repo, blobs[0], race=False)
         elif how == "anything":
             return
         image = self.draft.new_manifest(

@@ -63,13 +63,20 @@ class DeletionRules(PlanMachine):
 
     @step("manifest-delete", has_manifest)
     def delete_manifest(self) -> None:
-        """A manifest by digest; then its tag or its digest is read, or it is deleted again."""
+        """A manifest by digest; then its tag or its digest is read, or it is deleted again. Some are read
+        right before, so that a cache has them; of an index, a child is pulled."""
         dice = self.dice
-        found = self.held()
+        index = self.held(None, ("index",)) if dice.chance(0.35) else None
+        found = index or self.held()
         assert found is not None
         repo, manifest = found
         tags = [tag for (where, tag), name in self.draft.tags.items() if (where, name) == found]
-        self.do("manifest.delete", repo=repo, manifest=manifest)
+        if dice.chance(0.25):
+            self.do("manifest.get", repo=repo, manifest=manifest, race=False)
+        deleted = self.do("manifest.delete", repo=repo, manifest=manifest)
+        for child in self.draft.manifests[manifest].children[:1]:
+            if (repo, child) in self.draft.held and dice.chance(0.6):
+                self.do("image.pull", repo=repo, manifest=child, race=False, after=(deleted,))
         if tags and dice.chance(0.5):
             self.do("manifest.get", repo=repo, tag=dice.pick(tags), race=False)
         if dice.chance(0.3):

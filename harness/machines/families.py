@@ -86,12 +86,13 @@ FAMILIES: dict[str, Family] = {
             "closure",
             _features(
                 always="images pulls push collect",
-                often="indexes nested collect-untagged",
+                often="indexes nested collect-untagged collect-online",
                 sometimes="strike artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
-                " repush collect-online garbage lonely-index quiet",
+                " repush garbage lonely-index quiet",
                 seldom="damage power manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
             restart_closing=0.4,
+            core=frozenset({"collect", "collect-online", "lonely-index"}),
         ),
         Family(
             "P3",
@@ -117,6 +118,7 @@ FAMILIES: dict[str, Family] = {
             ),
             lanes=(2, 3),
             steps=(6, 18),
+            core=frozenset({"moves", "duels"}),
         ),
         Family(
             "P5",
@@ -129,6 +131,7 @@ FAMILIES: dict[str, Family] = {
                 seldom="strike power referrers moves again hold collect kill quiet",
             ),
             restart_closing=0.5,
+            core=frozenset({"blob-delete", "manifest-delete", "tag-delete"}),
         ),
         Family(
             "P6",
@@ -140,6 +143,7 @@ FAMILIES: dict[str, Family] = {
                 " hold",
                 seldom="strike disk collect wrong-digest mount blob-delete kill restart pause quiet",
             ),
+            core=frozenset({"sessions", "cut"}),
         ),
         Family(
             "P7",
@@ -151,6 +155,7 @@ FAMILIES: dict[str, Family] = {
                 " collect-untagged quiet",
                 seldom="tag-params indexes unknown-tags repush collect kill restart",
             ),
+            core=frozenset({"tag-lists", "referrers"}),
         ),
         Family(
             "P8",
@@ -161,6 +166,7 @@ FAMILIES: dict[str, Family] = {
                 sometimes="again-elsewhere same-manifest blob-delete manifest-delete missing-reads",
                 seldom="tag-lists referrers collect restart quiet",
             ),
+            core=frozenset({"foreign-reads", "foreign-session"}),
         ),
         Family(
             "P9",
@@ -172,6 +178,7 @@ FAMILIES: dict[str, Family] = {
                 " blob-reads collect-untagged garbage cut",
                 seldom="artifacts mount again kill restart quiet",
             ),
+            core=frozenset({"repush", "blob-delete", "manifest-delete"}),
         ),
         Family(
             "P10",
@@ -183,6 +190,7 @@ FAMILIES: dict[str, Family] = {
                 seldom="collect-online nested artifacts incomplete manifest-as-blob sessions cut kill"
                 " restart repush",
             ),
+            core=frozenset({"collect"}),
         ),
         Family(
             "P11",

@@ -114,6 +114,8 @@ class FaultRules(UploadRules, ManifestRules):
         sent: dict[str, Arg | None] = {**names, "blob": session.blob, "first": start, "size": carried}
         patch = self.do("upload.patch", lane, sent, cut=cut, race=False)
         self.after_cut(patch, lane)
+        if dice.chance(0.3):  # as clients do that take nothing for arrived
+            self.do("upload.patch", lane, sent, race=False)
         reached = cut.place.at_bytes if cut.place.part == "body" else carried
         self.resume_session(names, session.blob, size, start + reached)
         session.open = False

@@ -43,9 +43,10 @@ class ListingRules(TagRules):
         args: dict[str, Arg | None] = {"repo": repo}
         if "pages" in self.features:
             known = self.draft.tags_of(repo)
-            if dice.chance(0.75):
+            shape = dice.weighted(((4, "n"), (3, "both"), (2, "last"), (1.5, "whole")))
+            if shape in ("n", "both"):
                 args["n"] = dice.pick((1, 1, 2, 2, 3, 0, 0, len(known), len(known) + 1, 1000))
-            if dice.chance(0.4):
+            if shape in ("last", "both"):
                 tag = dice.pick(known) if known else self.tag()
                 args["last"] = tag if dice.chance(0.75) else tag[:-1] or "a"
             if args.get("n") and dice.chance(0.75):

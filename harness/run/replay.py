@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from harness.checkers.finding import Finding
 from harness.history import History
 from harness.plan.codec import Scenario, needs_of
 from harness.run.trial import Trial
+from harness.shrink.racy import misses_needed
+
+RISK = 0.01
+"""How likely a replay may miss what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,15 @@ class Replayed:
     def words(self) -> str:
         lines = [f"{f.property} {f.level} ({f.clause}): {f.title}\n{f.explanation}" for f in self.findings]
         return "\n\n".join(lines)
+
+
+def tries(scenario: Scenario) -> int:
+    """How often to replay a scenario to see what it expects, where the defect is present: it is missed with
+    `RISK`, if it shows a little less often than the rate in the file, which may have been luck."""
+    told = re.fullmatch(r"(\d+) of (\d+)", scenario.rate or "")
+    if told is None or not int(told[1]):
+        return 1
+    return misses_needed(int(told[1]) / (int(told[2]) + 1), RISK)
 
 
 def lacking(trial: Trial, scenario: Scenario) -> str:

@@ -8,13 +8,12 @@ only has the share of the budget for them that it would have among all.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.machines import FAMILIES
@@ -26,7 +25,10 @@ from harness.run.trial import open_trial
 from harness.targets.base import TargetError
 from reference_impl.variants import VARIANTS
 
+from .processes import spread
+
 TARGET = "reference"
+VARIANT_LIMIT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,12 @@ def _told(name: str, seed: int, campaign: Campaign) -> Tried:
     )
 
 
+def _try(piece: tuple[str, int], budget_s: float, out: Path | None, families: Sequence[str]) -> Tried:
+    name, seed = piece
+    folder = None if out is None else out / f"{name}-{seed}"
+    return try_variant(name, seed, budget_s=budget_s, out=folder, families=families)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -118,26 +126,11 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no variant {unknown[0]}; there are: {', '.join(VARIANTS)}")
     wrong = False
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=spawn) as pool:
-        work = {
-            name: [
-                pool.submit(
-                    try_variant,
-                    name,
-                    seed,
-                    budget_s=given.budget,
-                    out=None if given.out is None else given.out / f"{name}-{seed}",
-                    families=given.families.split(","),
-                )
-                for seed in seeds
-            ]
-            for name in names
-        }
-        for name, running in work.items():
-            tried = [one.result() for one in running]
-            wrong |= any(one.wrong for one in tried)
-            print(f"{name}: {'; '.join(one.line for one in tried)}", flush=True)
+    attempt = partial(_try, budget_s=given.budget, out=given.out, families=given.families.split(","))
+    pieces = [(name, seed) for name in names for seed in seeds]
+    for tried in spread(attempt, pieces, given.jobs, VARIANT_LIMIT_S):
+        wrong |= tried.wrong
+        print(f"{tried.variant}: {tried.line}", flush=True)
     return int(wrong)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,23 @@ def test_replay_that_holds(monkeypatch: pytest.MonkeyPatch, race: Path) -> None:
     ended = replayed(monkeypatch, race, Trial([[], []]), "--times", "2")
     assert ended.exit_code == 0
     assert "reproduced 0 of 2" in ended.output
+
+
+def test_replay_of_a_race_goes_on_until_it_shows(monkeypatch: pytest.MonkeyPatch, race: Path) -> None:
+    race.write_text(dump(replace(scenario(RACE), rate="6 of 10")))
+    ended = replayed(monkeypatch, race, Trial([[], [LOST], [LOST]]))
+    assert ended.exit_code == 1
+    assert "reproduced 1 of 2 on pretend" in ended.output
+
+
+@pytest.mark.parametrize(("rate", "most"), [(None, 1), ("10 of 10", 2), ("5 of 10", 8), ("0 of 10", 1)])
+def test_replay_of_what_holds_ends(
+    monkeypatch: pytest.MonkeyPatch, race: Path, rate: str | None, most: int
+) -> None:
+    race.write_text(dump(replace(scenario(RACE), rate=rate)))
+    ended = replayed(monkeypatch, race, Trial([[] for _ in range(most)]))
+    assert ended.exit_code == 0
+    assert f"reproduced 0 of {most}" in ended.output
 
 
 def test_replay_without_its_control_is_unusable(monkeypatch: pytest.MonkeyPatch, race: Path) -> None:

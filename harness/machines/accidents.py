@@ -46,11 +46,32 @@ class AccidentRules(FaultRules):
 
     @step("power", steady, few_kills, lambda machine: machine.draft.operations[-1].do not in QUICK)
     def cut_power(self) -> None:
+        self.power_off()
+
+    def power_off(self) -> None:
         """The power goes right after something was acknowledged; then everything is read."""
         self.do("power", OPERATOR, after=self.now(), race=True)
         self.do("restart", OPERATOR)
         if self.dice.chance(0.4):
             self.do("quiet", OPERATOR)
+
+    @step("power", steady, few_kills, lambda machine: bool(machine.draft.placed))
+    def cut_power_after_deletion(self) -> None:
+        """The power goes right after a deletion was acknowledged: what is gone stays gone."""
+        dice, features = self.dice, self.features
+        repo, blob = self.dice.recent(list(self.draft.placed))
+        held, tags = self.held(repo), self.draft.tags_of(repo)
+        kinds: list[tuple[str, dict[str, Arg | None]]] = []
+        if "blob-delete" in features:
+            kinds.append(("blob.delete", {"blob": blob}))
+        if "manifest-delete" in features and held is not None:
+            kinds.append(("manifest.delete", {"manifest": held[1]}))
+        if "tag-delete" in features and tags:
+            kinds.append(("tag.delete", {"tag": dice.pick(tags)}))
+        if kinds:
+            kind, which = dice.pick(kinds)
+            self.do(kind, None, {"repo": repo, **which}, race=False)
+        self.power_off()
 
     # --- at a system call -----------------------------------------------------------------------------------
 
@@ -62,7 +83,8 @@ class AccidentRules(FaultRules):
         return Strike(Call(dice.pick(CALLS[act]), "*", dice.pick(FEW)), act)
 
     def struck(self, strike: Strike) -> None:
-        """A push, a manifest or a deletion that is struck; then the same once more."""
+        """A push, a manifest or a deletion that is struck; then perhaps a collector meets what a crash left;
+        then the same once more."""
         dice, repo, tag, lane = self.dice, self.repo(), self.tag(), self.lane()
         held, known, tags = self.held(repo), self.placed(repo), self.draft.tags_of(repo)
         if tags and dice.chance(0.6):
@@ -79,6 +101,8 @@ class AccidentRules(FaultRules):
         self.do(kind, lane, args, strike=strike, race=False)
         if strike.act in ("kill", "power"):
             self.do("restart", OPERATOR)
+            if "collect" in self.features and dice.chance(0.4):
+                self.do("collect", COLLECTOR, after=self.now(), race=False)
         if dice.chance(0.6):
             self.do(kind, lane, args, race=False)
         if kind == "manifest.put":

@@ -28,6 +28,9 @@ LIMIT = 28
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
 CORE_WEIGHT = 2.5
 """How much more often rules come up that a family is about."""
+RARE_WEIGHTS = ((0.3, 2.5), (0.6, 1.5))
+"""How much more often the rules of a feature come up that is on in few plans only, so that it shows in these:
+up to which probability of the feature, and the factor."""
 ANY = "any_step"
 NO_ARGS: Mapping[str, Arg | None] = {}
 OPERATOR: Lane = "operator"
@@ -51,6 +54,12 @@ class Family:
     steps: tuple[int, int] = (8, 24)
     restart_closing: float = 0.25
     core: frozenset[str] = frozenset()
+
+    def weight(self, feature: str) -> float:
+        """How often rules of a feature come up where it is on, compared with others."""
+        probability = self.features.get(feature, 1.0)
+        rare = next((factor for most, factor in RARE_WEIGHTS if probability <= most), 1.0)
+        return rare * (CORE_WEIGHT if feature in self.core else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +205,8 @@ class PlanMachine(RuleBasedStateMachine):
     def any_step(self, roll: int) -> None:
         """Any other rule. (Hypothesis favours the first rule by far; here only what a family is about.)"""
         self.dice.feed(roll)
-        core = self.family.core
         open_steps = [
-            (CORE_WEIGHT if feature in core else 1.0, body)
-            for feature, holds, body in _steps(type(self))
-            if holds(self)
+            (self.family.weight(feature), body) for feature, holds, body in _steps(type(self)) if holds(self)
         ]
         if not open_steps:
             self.fill()

@@ -18,6 +18,14 @@ class BlobRules(PlanMachine):
     """Features: ``push``, ``again-elsewhere`` (the same blob in several repositories), ``wrong-digest``,
     ``manifest-as-blob``, ``mount``, ``blob-reads``, ``ranges``, ``foreign-reads``."""
 
+    def begin(self) -> None:
+        """Some plans begin with a push by each client, into one repository that is not there yet."""
+        if "push" in self.features and self.draft.lanes > 1 and self.dice.chance(0.2):
+            repo = self.repo()
+            for lane in range(1, self.draft.lanes + 1):
+                self.push(repo, self.new_blob(), lane, race=True)
+        super().begin()
+
     @step("push")
     def push_new(self) -> None:
         repo = self.repo()

@@ -88,8 +88,8 @@ FAMILIES: dict[str, Family] = {
                 always="images pulls push collect",
                 often="indexes nested collect-untagged collect-online",
                 sometimes="strike artifacts again-elsewhere same-manifest mount blob-delete manifest-delete"
-                " repush garbage lonely-index quiet",
-                seldom="damage power manifest-as-blob incomplete moves tag-delete hold kill restart",
+                " repush garbage lonely-index quiet damage",
+                seldom="power manifest-as-blob incomplete moves tag-delete hold kill restart",
             ),
             restart_closing=0.4,
             core=frozenset({"collect", "collect-online", "lonely-index"}),
@@ -127,8 +127,8 @@ FAMILIES: dict[str, Family] = {
                 always="push images blob-delete manifest-delete tag-delete",
                 often="missing-reads mount indexes",
                 sometimes="repush same-manifest again-elsewhere artifacts manifest-reads"
-                " blob-reads tag-lists restart",
-                seldom="strike power referrers moves again hold collect kill quiet",
+                " blob-reads tag-lists restart power",
+                seldom="strike referrers moves again hold collect kill quiet",
             ),
             restart_closing=0.5,
             core=frozenset({"blob-delete", "manifest-delete", "tag-delete"}),

@@ -183,7 +183,8 @@ class UploadRules(PlanMachine):
 
     @step("two-committers", concurrent, steady, can_patch)
     def commit_while_sending(self) -> None:
-        """One lane stands still in the middle of a PATCH while another one does something to the session.
+        """One lane stands still in the middle of a PATCH while another one does something to the session, or
+        sends the same.
         Some have sent everything before, and stand still in sending it once more, as after a timeout."""
         session = self.start_session(self.new_blob(self.dice.pick((4097, 65537, 8193))), self.lane())
         first = session.lane
@@ -192,17 +193,18 @@ class UploadRules(PlanMachine):
         kinds = ["upload.finish", "upload.finish"]
         kinds += ["upload.status"] if self.can("upload-status") else []
         kinds += ["upload.cancel"] if self.can("upload-cancel") else []
+        kinds += ["upload.patch"] * 2
         kind = self.dice.pick(kinds)
         again = self.dice.chance(0.4)
         if again:
             self.patch(session, size)
         release = self.draft.new_id(WORDS[kind])
-        hold = Hold(release, Place("patch", 1, "body", self.dice.pick((1, size // 2, size - 1))))
+        hold = Hold(release, Place("patch", 1, "body", self.dice.pick((0, 1, size // 2, size - 1))))
         names: dict[str, Arg | None] = {"repo": session.repo, "upload": session.name}
         commit = {**names, "blob": session.blob}
         bytes_: dict[str, Arg | None] = {"first": 0, "size": size, "range": False if again else None}
         sent = self.do("upload.patch", first, {**commit, **bytes_}, hold=hold, race=False)
-        meanwhile = commit if kind == "upload.finish" else names
+        meanwhile = {"upload.finish": commit, "upload.patch": {**commit, **bytes_}}.get(kind, names)
         self.do(kind, other, meanwhile, race=True, after=(f"{sent}.held",), id=release)
         session.last = sent
         self.do("upload.finish", first, commit, race=False)

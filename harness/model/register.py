@@ -77,7 +77,8 @@ class _Search:
         self.ops, self.nodes_max = ops, nodes_max
         self.nodes, self.exhausted = 0, False
         self.configs: set[Config] = {(state, frozenset()) for state in initial}
-        self.pending: set[int] = set()
+        self.pending: dict[int, None] = {}
+        """Invoked and not returned, in the order of the invocations."""
         self.values: frozenset[State] = frozenset(
             {None, *(op.value for op in ops if op.value != ANY), *initial}
         )
@@ -94,7 +95,7 @@ class _Search:
             if self.exhausted:
                 return
             if not is_return:
-                self.pending.add(i)
+                self.pending[i] = None
                 if self.ops[i].kind == "read":
                     self.configs = {self._settle(state, done) for state, done in self.configs}
                 continue
@@ -119,7 +120,7 @@ class _Search:
             # Only a read can fail to be placed: writes and removals are possible in every state.
             expected = frozenset(state for state, _ in self.configs)
             found = {*self.configs, *((self._value_of(op), done) for _, done in self.configs)}
-        self.pending.discard(i)
+        self.pending.pop(i, None)
         self.configs = self._prune({(state, done - {i}) for state, done in found})
         if all(self._lasting(other) for other in self.pending):
             self.nodes = 0
@@ -140,8 +141,8 @@ class _Search:
         stack = [config]
         while stack:
             state, done = stack.pop()
-            for i in self.pending:
-                if i in done or (self.ops[i].kind == "read" and i != goal):
+            for i in self._open(done):
+                if self.ops[i].kind == "read" and i != goal:
                     continue
                 for after in self._apply(state, self.ops[i]):
                     self.nodes += 1
@@ -156,6 +157,20 @@ class _Search:
                         stack.append(reached)
         return found
 
+    def _open(self, done: frozenset[int]) -> Iterable[int]:
+        """Pending operations that did not take effect. Of those that never return and do the same, the first
+        stands for all: which of them took effect makes no difference from now on."""
+        equal: set[tuple[str, State]] = set()
+        for i in self.pending:
+            if i in done:
+                continue
+            if self._lasting(i):
+                what = (self.ops[i].kind, self.ops[i].value)
+                if what in equal:
+                    continue
+                equal.add(what)
+            yield i
+
     def _apply(self, state: State, op: TagOp) -> tuple[State, ...]:
         if op.kind == "write":
             return (op.value,)
@@ -169,7 +184,11 @@ class _Search:
 
     def _settle(self, state: State, done: frozenset[int]) -> Config:
         """With every pending read of this value placed here."""
-        now = {i for i in self.pending - done if self.ops[i].kind == "read" and _reads(self.ops[i], state)}
+        now = {
+            i
+            for i in self.pending
+            if i not in done and self.ops[i].kind == "read" and _reads(self.ops[i], state)
+        }
         return state, done | now if now else done
 
     def _prune(self, configs: set[Config]) -> set[Config]:

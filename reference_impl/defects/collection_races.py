@@ -218,7 +218,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("nora #305, fixed in 0.8.4",),
         violates=("P2", "P10"),
         needs=("collect", "kill"),
-        rare="a kill has to fall between the removal of a blob and that of its manifest",
     ),
     Defect(
         "gc-skips-a-damaged-repository",
@@ -228,7 +227,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("zot #4271 and #3825, fixed in v2.1.19",),
         violates=("P2",),
         needs=("collect", "storage"),
-        rare="one plan has to damage a manifest, collect, and read another image of that repository",
     ),
     Defect(
         "gc-keeps-pushers-out",

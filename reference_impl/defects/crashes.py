@@ -228,7 +228,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #1960 and #2635", "gitlab-org/gitlab #37611"),
         violates=("P10",),
         needs=("kill", "collect"),
-        rare="a kill has to tear a link, and a collection has to come before the next push",
     ),
     Defect(
         "torn-manifests-stay",
@@ -277,7 +276,6 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #4774, fixed in 3.1.0", "nora #723, fixed in v0.9.5"),
         violates=("P5", "P3"),
         needs=("power",),
-        rare="the power has to go right after a deletion, before anything else is synced",
     ),
     Defect(
         "index-truncated-on-errors",

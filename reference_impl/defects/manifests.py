@@ -335,7 +335,6 @@ DEFECTS: tuple[Defect, ...] = (
         violates=("P11",),
         needs=("concurrency",),
         operations=5,
-        rare="two first pushes to one repository have to meet within microseconds",
     ),
     Defect(
         "manifest-reencoded",

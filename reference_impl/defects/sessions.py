@@ -143,7 +143,6 @@ DEFECTS: tuple[Defect, ...] = (
         ),
         needs=("concurrency",),
         operations=6,
-        rare="a commit has to meet the last bytes of an upload while they are sent once more",
     ),
     Defect(
         "upload-purged-by-start",

@@ -137,6 +137,14 @@ def test_the_budget_makes_the_verdict_unknown_and_never_green() -> None:
     assert not verdict.violations
 
 
+def test_moves_that_never_returned_are_no_burden_however_many() -> None:
+    lost = [write("ab"[i % 2], i, FOREVER_NS, optional=True, index=i) for i in range(40)]
+    verdict = check([*lost, read("b", 50, 51), read("a", 52, 53), read("b", 54, 55)])
+    assert not verdict.unknown
+    assert not verdict.violations
+    assert check([*lost, read("c", 50, 51)]).violations
+
+
 def test_the_budget_is_for_each_window() -> None:
     ops = [
         op

@@ -144,6 +144,23 @@ class AccidentRules(FaultRules):
                 self.do("restart", OPERATOR)
             self.do("blob.pull", lane, repo=repo, blob=blob, race=False)
 
+    @step("strike", steady, few_kills, lambda machine: "collect" in machine.features)
+    def kills_before_collections(self) -> None:
+        """Something is pushed a few times, each time killed a little later; a collector meets what that left
+        behind, before anybody pushes it again."""
+        dice, repo, lane = self.dice, self.repo(), self.lane()
+        self.push(repo, self.new_blob(), lane, race=False)
+        call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "any"))), dice.pick((1, 2, 4, 6))
+        image = self.new_image(repo) if dice.chance(0.5) else None
+        for nth in range(first, first + dice.number(2, 3)):
+            strike = Strike(Call(call, "*", nth), "kill")
+            if image is not None:
+                self.do("manifest.put", lane, repo=repo, manifest=image, strike=strike, race=False)
+            else:
+                self.push(repo, self.new_blob(), lane, strike=strike, race=False)
+            self.do("restart", OPERATOR)
+            self.do("collect", COLLECTOR, after=self.now(), race=False)
+
     @step("strike", steady)
     def fails_at_a_call(self) -> None:
         strike = self.strike(self.dice.pick(ERRORS))

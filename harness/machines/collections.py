@@ -42,7 +42,10 @@ class CollectionRules(ManifestRules):
         super().begin()
         if {"collect", "indexes"} <= self.features and can_index(self) and self.dice.chance(0.35):
             self.around_an_index()
-        if "collect-online" in self.features and can_hold(self) and self.dice.chance(0.4):
+        if "collect-online" in self.features and can_hold(self) and self.dice.chance(0.5):
+            if not self.draft.held:
+                repo = self.repo()
+                self.put(repo, self.new_image(repo))
             self.stand_still_collecting()
 
     def untagged_flag(self) -> bool | None:
@@ -151,7 +154,7 @@ class CollectionRules(ManifestRules):
             self.push(repo, blob, lane, race=False)
             blobs.append(blob)
         lines = [(5.0, "marked"), (1.5, "eligible")]
-        lines += [(4.0, "manifest")] if self.draft.held else []
+        lines += [(5.0, "manifest")] if self.draft.held else []
         run = self.draft.new_id("collect")
         self.do(
             "collect",

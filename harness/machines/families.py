@@ -185,7 +185,8 @@ FAMILIES: dict[str, Family] = {
             "collection works",
             _features(
                 always="collect garbage",
-                sometimes="strike damage odd-stores collect-untagged push images indexes lonely-index"
+                often="strike",
+                sometimes="damage odd-stores collect-untagged push images indexes lonely-index"
                 " again-elsewhere blob-delete manifest-delete tag-delete pulls quiet",
                 seldom="collect-online nested artifacts incomplete manifest-as-blob sessions cut kill"
                 " restart repush",

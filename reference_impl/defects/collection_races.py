@@ -218,6 +218,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("nora #305, fixed in 0.8.4",),
         violates=("P2", "P10"),
         needs=("collect", "kill"),
+        rare="a kill has to fall between the removal of a blob and that of its manifest",
     ),
     Defect(
         "gc-skips-a-damaged-repository",

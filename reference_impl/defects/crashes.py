@@ -228,6 +228,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("distribution #1960 and #2635", "gitlab-org/gitlab #37611"),
         violates=("P10",),
         needs=("kill", "collect"),
+        rare="a kill has to tear a link, and a collection has to come before the next push",
     ),
     Defect(
         "torn-manifests-stay",

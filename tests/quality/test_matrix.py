@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reference_impl.defects import DEFECTS
 from tests.quality.defects.hunts import Caught, Outcome, look_for, told_apart
+from tests.quality.defects.matrix import keep, read
 from tests.quality.defects.pages import html, markdown, row
 
 NAME, CHECKS = "patch-out-of-order", ("uploads.order", "uploads.last_order")
@@ -23,6 +26,12 @@ def test_a_row_counts_what_was_found_and_what_was_not() -> None:
         assert NAME in page
         assert "1 of 2" in page
         assert "0 of 1 defects were found with every seed; 1 of 2 hunts found theirs" in page
+
+
+def test_what_is_written_down_is_gone_on_with(tmp_path: Path) -> None:
+    assert read(tmp_path) == ([], 0.0)
+    keep(tmp_path, [FOUND, MISSED], 60.0)
+    assert read(tmp_path) == ([FOUND, MISSED], 60.0)
 
 
 def test_a_defect_is_not_found_by_what_it_does_not_explain() -> None:

@@ -9,9 +9,10 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.report.words import explain
 from harness.run.hunt import Sighting, hunt
@@ -103,6 +104,15 @@ def look_for(
                 print(explain(one.found, ended.target_option))
     caught = tuple(_caught(one) for one in ended.sightings)
     return Outcome(tuple(names), seed, caught, ended.plans, time.monotonic() - begun)
+
+
+def outcome_of(fields: Mapping[str, Any]) -> Outcome:
+    """An `Outcome` from the plain value that `dataclasses.asdict` and JSON make of it."""
+    caught = tuple(
+        Caught(**{**one, "kinds": tuple(one["kinds"]), "rate": tuple(one["rate"])})
+        for one in fields["caught"]
+    )
+    return Outcome(**{**fields, "names": tuple(fields["names"]), "caught": caught})
 
 
 def told_apart(defects: Sequence[Defect], properties: Sequence[str]) -> bool:

@@ -3,8 +3,9 @@
 ``python -m tests.quality.defects.matrix [--seeds 10] [--jobs 2] [--only NAME,…] [--without CHECK,…]``
 hunts for every defect with every seed, each hunt in the budget of the default profile, and writes into
 ``--out`` the file ``matrix.json`` with each hunt, and the pages ``MATRIX.md`` and ``matrix.html``.
-``--without`` shows what the harness would miss if it did not have these checks.  Exits with 1 if a
-defect was not found with every seed.
+``--without`` shows what the harness would miss if it did not have these checks.  What is in
+``matrix.json`` already is not hunted for again with ``--resume``; each hunt is written down as it ends.
+Exits with 1 if a defect was not found with every seed.
 """
 
 from __future__ import annotations
@@ -20,19 +21,18 @@ from pathlib import Path
 
 from reference_impl.defects import DEFECTS
 
-from .hunts import Outcome, look_for
+from .hunts import Outcome, look_for, outcome_of
 from .pages import Row, html, markdown, row
 from .processes import spread
 
 HUNT_LIMIT_S = 300.0
+KEPT_EVERY = 20
+"""After how many hunts they are written down."""
 
 
-def hunts(
-    names: Sequence[str], seeds: Sequence[int], *, jobs: int, without: Sequence[str] = ()
-) -> Iterable[Outcome]:
-    """Every outcome, as it comes."""
-    pieces = [(name, seed, tuple(without)) for seed in seeds for name in names]
-    return spread(_hunt, pieces, jobs, HUNT_LIMIT_S)
+def hunts(pieces: Sequence[tuple[str, int]], *, jobs: int, without: Sequence[str] = ()) -> Iterable[Outcome]:
+    """The outcome of each hunt for a name with a seed, as it comes."""
+    return spread(_hunt, [(name, seed, tuple(without)) for name, seed in pieces], jobs, HUNT_LIMIT_S)
 
 
 def _hunt(piece: tuple[str, int, tuple[str, ...]]) -> Outcome:
@@ -49,21 +49,28 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="NAME,…", help="these defects, or these classes (A–I)")
     parser.add_argument("--without", default="", metavar="CHECK,…", help="as if these checks were not there")
     parser.add_argument("--out", type=Path, default=Path("seatrial-out/matrix"), metavar="DIR")
+    parser.add_argument("--resume", action="store_true", help="go on with what is in --out")
     given = parser.parse_args()
     only = {text for text in given.only.split(",") if text}
     names = [name for name, one in DEFECTS.items() if not only or only & {name, one.kind}]
     without = [text for text in given.without.split(",") if text]
     begun = time.monotonic()
-    outcomes: list[Outcome] = []
-    for number, outcome in enumerate(hunts(names, range(given.seeds), jobs=given.jobs, without=without), 1):
+    outcomes, before_s = read(given.out) if given.resume else ([], 0.0)
+    wanted = [(name, seed) for seed in range(given.seeds) for name in names]
+    done = {(one.names[0], one.seed) for one in outcomes}
+    left = [piece for piece in wanted if piece not in done]
+    for number, outcome in enumerate(hunts(left, jobs=given.jobs, without=without), 1):
         outcomes.append(outcome)
         name = outcome.names[0]
         caught = outcome.of(DEFECTS[name])
         what = f"{caught.violated} {caught.check}, {caught.operations} operations" if caught else "not found"
-        print(f"{number}/{len(names) * given.seeds}  {name}  seed {outcome.seed}: {what}", flush=True)
+        print(f"{number}/{len(left)}  {name}  seed {outcome.seed}: {what}", flush=True)
+        if number % KEPT_EVERY == 0:
+            keep(given.out, outcomes, before_s + time.monotonic() - begun)
+    outcomes = [one for one in outcomes if (one.names[0], one.seed) in set(wanted)]
     outcomes.sort(key=lambda one: (names.index(one.names[0]), one.seed))
     rows = [row(DEFECTS[name], [one for one in outcomes if one.names == (name,)]) for name in names]
-    took_s = time.monotonic() - begun
+    took_s = before_s + time.monotonic() - begun
     write(given.out, rows, outcomes, took_s, without)
     missed = [one for one in rows if one.found < one.hunts]
     for one in missed:
@@ -75,11 +82,27 @@ def main() -> int:
 def write(
     folder: Path, rows: Sequence[Row], outcomes: Sequence[Outcome], took_s: float, without: Sequence[str]
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    plain = [dataclasses.asdict(one) for one in outcomes]
-    (folder / "matrix.json").write_text(json.dumps({"took_s": took_s, "hunts": plain}, indent=1))
+    keep(folder, outcomes, took_s)
     (folder / "MATRIX.md").write_text(markdown(rows, took_s, without))
     (folder / "matrix.html").write_text(html(rows, took_s, without))
+
+
+def keep(folder: Path, outcomes: Sequence[Outcome], took_s: float) -> None:
+    """Write down what was hunted for so far, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {"took_s": took_s, "hunts": [dataclasses.asdict(one) for one in outcomes]}
+    new = folder / "matrix.json.new"
+    new.write_text(json.dumps(plain, indent=1))
+    new.replace(folder / "matrix.json")
+
+
+def read(folder: Path) -> tuple[list[Outcome], float]:
+    """What `keep` wrote, and how long it took; nothing where there is nothing."""
+    try:
+        known = json.loads((folder / "matrix.json").read_text())
+    except FileNotFoundError:
+        return [], 0.0
+    return [outcome_of(fields) for fields in known["hunts"]], known["took_s"]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
 
 from harness.checkers import referrers
 from harness.checkers.finding import Finding, Level, Report
@@ -87,7 +88,7 @@ def _form(facts: Facts, listing: Listing) -> Iterator[Finding]:
 
 
 def _order(facts: Facts, seen: Seen, tags: list[str], subject: str) -> Iterator[Finding]:
-    where, n, last = at(facts, seen), seen.about.get("n"), seen.about.get("last")
+    where, n, last = at(facts, seen), _asked_n(seen), seen.about.get("last")
     puts: list[Point] = [
         max((op for op in ops if op.kind == "write"), key=lambda op: op.start_ns, default=None)
         for (repo, tag), ops in facts.tag_ops.items()
@@ -126,6 +127,14 @@ def _order(facts: Facts, seen: Seen, tags: list[str], subject: str) -> Iterator[
             facts, "must", "listing.last", "row 71", "a list after a tag has tags that do not come after it",
             f"{where}: last={last!r}, and {early}", [*puts[:3], seen], subject,
         )  # fmt: skip
+
+
+def _asked_n(seen: Seen) -> object:
+    """The limit in a request. That to a further page goes where a Link says, which need not repeat it."""
+    n = seen.about.get("n")
+    if seen.about.get("page", 1) == 1:
+        return n
+    return n if ("n", str(n)) in parse_qsl(urlsplit(seen.exchange.target).query) else None
 
 
 def _after(tag: str, last: str) -> bool:

@@ -258,9 +258,8 @@ class Tale:
         name = more.pop("name", self.symbols.repo(repo))
         body = json.dumps({"name": name, "tags": tags}).encode() if status == 200 else None
         more.setdefault("page", 1)
-        return self.step(
-            "tags.list", "GET", self.path(repo, "tags/list"), status, repo=repo, body=body, **more
-        )
+        path = self.path(repo, "tags/list") + more.pop("query", "")
+        return self.step("tags.list", "GET", path, status, repo=repo, body=body, **more)
 
     def referrers(
         self,

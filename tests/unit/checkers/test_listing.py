@@ -87,6 +87,14 @@ def test_pages_add_up() -> None:
     assert t.checks() == {"P7 listing.duplicates"}
 
 
+@pytest.mark.parametrize(("query", "checks"), [("?last=a", set()), ("?n=1&last=a", {"P7 listing.too_many"})])
+def test_the_limit_of_a_further_page_is_that_of_its_link(query: str, checks: set[str]) -> None:
+    t = tagged("a", "b", "c")
+    t.tags("r", ["a"], n=1, headers=NEXT, op="list")
+    t.tags("r", ["b", "c"], n=1, page=2, op="list", query=query)
+    assert t.checks() == checks
+
+
 def test_tags_that_come_and_go_meanwhile_may_be_either() -> None:
     for shown in ([], ["new"], ["gone"], ["gone", "new"]):
         t = tagged("gone")

@@ -149,3 +149,11 @@ def test_plans_about_requests_go_through_all_of_them() -> None:
     sent = {op["case"] for plan in plans("P12", examples=20) for op in plan if op.do == "request"}
     asked = {case.name for case in CASES.values() if EVERYTHING.abilities.can(case.needs)}
     assert sent == asked
+
+
+def test_what_a_family_is_about_and_what_is_seldom_on_comes_up_more_often() -> None:
+    deletion = FAMILIES["P5"]
+    assert deletion.weight("tag-delete") > deletion.weight("push") == 1.0
+    assert deletion.weight("collect") > deletion.weight("repush") > deletion.weight("push")
+    for family in FAMILIES.values():
+        assert family.core <= set(family.features), family.property

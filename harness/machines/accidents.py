@@ -122,6 +122,8 @@ class AccidentRules(FaultRules):
         deadly = dice.chance(0.6)
         call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "any"))), dice.pick((1, 1, 2, 5))
         for nth in range(first, first + dice.number(2, 3)):
+            if self.is_full:
+                break
             act: Act = "kill" if deadly else dice.pick(("enospc", "eio"))
             strike = Strike(Call(call, f"*/{tag}/*", nth), act)
             image = self.new_image(repo)
@@ -139,6 +141,8 @@ class AccidentRules(FaultRules):
         act: Act = "kill" if dice.chance(0.6) else dice.pick(("enospc", "eio"))
         call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "sync"))), dice.pick((1, 2, 3))
         for nth in range(first, first + dice.number(2, 3)):
+            if self.is_full:
+                break
             self.push(repo, blob, lane, strike=Strike(Call(call, "*", nth), act), race=False)
             if act == "kill":
                 self.do("restart", OPERATOR)
@@ -153,6 +157,8 @@ class AccidentRules(FaultRules):
         call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "any"))), dice.pick((1, 2, 4, 6))
         image = self.new_image(repo) if dice.chance(0.5) else None
         for nth in range(first, first + dice.number(2, 3)):
+            if self.is_full:
+                break
             strike = Strike(Call(call, "*", nth), "kill")
             if image is not None:
                 self.do("manifest.put", lane, repo=repo, manifest=image, strike=strike, race=False)

@@ -118,7 +118,7 @@ def step(feature: str, *conditions: Callable[[Any], bool]) -> Callable[[Rule], R
 
         def step(machine: PlanMachine, roll: int) -> None:
             machine.dice.feed(roll)
-            if len(machine.draft) < LIMIT:
+            if not machine.is_full:
                 body(machine)
 
         # Hypothesis switches rules off at random by the name of their function, half of them in a typical
@@ -210,7 +210,7 @@ class PlanMachine(RuleBasedStateMachine):
         ]
         if not open_steps:
             self.fill()
-        elif len(self.draft) < LIMIT:
+        elif not self.is_full:
             self.dice.weighted(open_steps)(self)
 
     def begin(self) -> None:
@@ -224,13 +224,18 @@ class PlanMachine(RuleBasedStateMachine):
 
     def fill(self) -> None:
         """Something plain for a plan that is too short: an image, put and pulled."""
-        if len(self.draft) >= LIMIT:
+        if self.is_full:
             return
         repo, tag = self.repo(), self.tag()
         self.do("manifest.put", repo=repo, manifest=self.new_image(repo), tag=tag, race=False)
         self.do("image.pull", repo=repo, tag=tag, race=False)
 
     # --- adding operations ----------------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """No rule adds anything any more."""
+        return len(self.draft) >= LIMIT
 
     def can(self, ability: str) -> bool:
         return self.scope.abilities.can(ability)

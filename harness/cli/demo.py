@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from harness.run.hunt import Sighting
 
 SHOWN = (
-    "broken-chunk-flushed-twice",
+    "session-after-commit",
     "patch-out-of-order",
-    "tag-head-stale",
+    "tags-ignore-case",
     "descriptor-cache-survives-delete",
     "known-blob-not-stored-again",
     "blobs-of-all-readable",

@@ -334,7 +334,7 @@ def test_an_answer_is_read_though_the_server_resets_the_body() -> None:
         talk.until(1000)
         talk.send(answer(413, b"too much"))
 
-    body = bytes_source(bytes(4 << 20))
+    body = bytes_source(bytes(64 << 20))  # more than the buffers of both sockets hold
     with talking(script) as (_, client):
         said = client.send(Request("PUT", "/", body=body))
         assert said.status in (413, None)

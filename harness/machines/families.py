@@ -149,8 +149,8 @@ FAMILIES: dict[str, Family] = {
             "P7",
             "listing",
             _features(
-                always="images tag-lists",
-                often="pages referrers many-tags",
+                always="images tag-lists pages",
+                often="referrers many-tags",
                 sometimes="list-storms artifacts moves same-manifest tag-delete manifest-delete"
                 " collect-untagged quiet",
                 seldom="tag-params indexes unknown-tags repush collect kill restart",

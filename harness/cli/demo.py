@@ -8,21 +8,17 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import harness
 from harness.cli.base import HELD, VIOLATED, Unusable, columns, show_text, width
 
-if TYPE_CHECKING:
-    from harness.run.hunt import Sighting
-
 SHOWN = (
     "session-after-commit",
-    "patch-out-of-order",
+    "range-of-last-chunk",
     "tags-ignore-case",
     "descriptor-cache-survives-delete",
     "known-blob-not-stored-again",
@@ -69,12 +65,15 @@ def demo(name: str | None, seed: int, out: Path, only_list: bool) -> int:
     tiers = TIERS if not defect["needs"] or name in SHOWN else Options().tiers
     options = Options(target_file=f"{TARGET}+{name}", profile="quick", seed=seed, tiers=tiers, out=out)
     ended = hunt(
-        options, first=defect["violates"], enough=_certain, progress=lambda line: click.echo(f"  {line}")
+        options,
+        first=defect["violates"],
+        enough=lambda sightings: any(one.found.certain for one in sightings),
+        progress=lambda line: click.echo(f"  {line}"),
     )
     if not ended.sightings:
         show_text(f"\nNot found in {ended.plans} plans; try another --seed.")
         return VIOLATED
-    first = next((one for one in ended.sightings if _is_certain(one)), ended.sightings[0])
+    first = next((one for one in ended.sightings if one.found.certain), ended.sightings[0])
     show_text(f"  seen in plan {first.plans}, {first.elapsed_s:.1f} s after the start\n")
     history = read(Path(first.found.history)) if first.found.history else None
     if history is not None and history.plan.digest != first.found.plan.digest:
@@ -82,16 +81,6 @@ def demo(name: str | None, seed: int, out: Path, only_list: bool) -> int:
     story = explain(first.found, ended.target_option, history=history, width=width())
     show_text(story + ended.keeper.hints(first.found.id))
     return HELD
-
-
-def _certain(sightings: Sequence[Sighting]) -> bool:
-    return any(map(_is_certain, sightings))
-
-
-def _is_certain(sighting: Sighting) -> bool:
-    """Whether it showed again in every replay: whoever tries the command that is printed sees it."""
-    again, tried = sighting.found.rate
-    return again == tried
 
 
 def _catalogue() -> list[dict[str, Any]]:

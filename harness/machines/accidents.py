@@ -7,6 +7,8 @@ everything is well again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harness.machines.base import COLLECTOR, OPERATOR, alive, steady, step
 from harness.machines.blobs import has_blob, has_manifest
 from harness.machines.faults import QUICK, FaultRules, few_kills
@@ -82,6 +84,13 @@ class AccidentRules(FaultRules):
             return Strike(Call("any", "*", dice.pick(NTHS)), act)
         return Strike(Call(dice.pick(CALLS[act]), "*", dice.pick(FEW)), act)
 
+    def later_and_later(self, first: int) -> Iterator[int]:
+        """Two or three changes one after the other, each to be struck in its turn; fewer in a full plan."""
+        for nth in range(first, first + self.dice.number(2, 3)):
+            if self.is_full:
+                return
+            yield nth
+
     def struck(self, strike: Strike) -> None:
         """A push, a manifest or a deletion that is struck; then perhaps a collector meets what a crash left;
         then the same once more."""
@@ -121,9 +130,7 @@ class AccidentRules(FaultRules):
         self.do("manifest.put", lane, repo=repo, manifest=self.new_image(repo), tag=tag, race=False)
         deadly = dice.chance(0.6)
         call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "any"))), dice.pick((1, 1, 2, 5))
-        for nth in range(first, first + dice.number(2, 3)):
-            if self.is_full:
-                break
+        for nth in self.later_and_later(first):
             act: Act = "kill" if deadly else dice.pick(("enospc", "eio"))
             strike = Strike(Call(call, f"*/{tag}/*", nth), act)
             image = self.new_image(repo)
@@ -140,9 +147,7 @@ class AccidentRules(FaultRules):
         self.push(repo, blob, lane, race=False)
         act: Act = "kill" if dice.chance(0.6) else dice.pick(("enospc", "eio"))
         call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "sync"))), dice.pick((1, 2, 3))
-        for nth in range(first, first + dice.number(2, 3)):
-            if self.is_full:
-                break
+        for nth in self.later_and_later(first):
             self.push(repo, blob, lane, strike=Strike(Call(call, "*", nth), act), race=False)
             if act == "kill":
                 self.do("restart", OPERATOR)
@@ -156,9 +161,7 @@ class AccidentRules(FaultRules):
         self.push(repo, self.new_blob(), lane, race=False)
         call, first = dice.weighted(((3, "write"), (1, "rename"), (1, "any"))), dice.pick((1, 2, 4, 6))
         image = self.new_image(repo) if dice.chance(0.5) else None
-        for nth in range(first, first + dice.number(2, 3)):
-            if self.is_full:
-                break
+        for nth in self.later_and_later(first):
             strike = Strike(Call(call, "*", nth), "kill")
             if image is not None:
                 self.do("manifest.put", lane, repo=repo, manifest=image, strike=strike, race=False)

@@ -147,14 +147,15 @@ def steady(machine: PlanMachine) -> bool:
     return machine.draft.window is None and not machine.draft.dead
 
 
-Steps = tuple[tuple[str, Callable[[Any], bool], Callable[[Any], None]], ...]
+Steps = tuple[tuple[float, Callable[[Any], bool], Callable[[Any], None]], ...]
 
 
 @lru_cache(maxsize=32)
 def _steps(machine: type[PlanMachine]) -> Steps:
-    """Features, conditions and bodies of a machine's rules, by name."""
+    """Weights, conditions and bodies of a machine's rules, by name."""
     found = (getattr(machine, name) for name in dir(machine))
-    return tuple(value.seatrial_step for value in found if hasattr(value, "seatrial_step"))
+    rules = (value.seatrial_step for value in found if hasattr(value, "seatrial_step"))
+    return tuple((machine.family.weight(feature), holds, body) for feature, holds, body in rules)
 
 
 class PlanMachine(RuleBasedStateMachine):
@@ -205,9 +206,7 @@ class PlanMachine(RuleBasedStateMachine):
     def any_step(self, roll: int) -> None:
         """Any other rule. (Hypothesis favours the first rule by far; here only what a family is about.)"""
         self.dice.feed(roll)
-        open_steps = [
-            (self.family.weight(feature), body) for feature, holds, body in _steps(type(self)) if holds(self)
-        ]
+        open_steps = [(weight, body) for weight, holds, body in _steps(type(self)) if holds(self)]
         if not open_steps:
             self.fill()
         elif not self.is_full:

@@ -59,6 +59,12 @@ class FoundFinding:
         """Whether it fails the run: a level that does, and not known before."""
         return self.finding.red and not self.known
 
+    @property
+    def certain(self) -> bool:
+        """Whether the shrunk plan showed it in every replay: whoever replays it sees it."""
+        again, tried = self.rate
+        return 0 < tried == again
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:

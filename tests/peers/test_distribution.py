@@ -40,12 +40,14 @@ def test_there_are_scenarios_to_replay() -> None:
 
 @pytest.mark.parametrize("name", CERTAIN)
 def test_a_certain_scenario_shows_its_finding(trial: Trial, name: str) -> None:
-    """A machine with much else to do may spoil one of five: a client's end can be noticed late."""
+    """Each time; but where a client vanishes, a machine with much else to do may spoil one of five, as its
+    end can be noticed late."""
     path = SCENARIOS / name
     scenario = load(path.read_text(), name)
     played = [replay(trial, scenario) for _ in range(5)]
     assert not any(one.skipped for one in played)
-    assert sum(one.expected for one in played) >= 4, name
+    spare = any(op.cut for op in scenario.plan)
+    assert sum(one.expected for one in played) >= 5 - spare, name
 
 
 def test_a_run_with_nothing_known_in_advance_is_red(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@
 hunts for every defect with every seed, each hunt in the budget of the default profile, and writes into
 ``--out`` the file ``matrix.json`` with each hunt, and the pages ``MATRIX.md`` and ``matrix.html``.
 ``--without`` shows what the harness would miss if it did not have these checks.  What is in
-``matrix.json`` already is not hunted for again with ``--resume``; each hunt is written down as it ends.
-Exits with 1 if a defect was not found with every seed.
+``matrix.json`` already is not hunted for again with ``--resume``, and stays there; hunts are written down
+while others go on.  Exits with 1 if a defect was not found with every seed.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ def main() -> int:
     only = {text for text in given.only.split(",") if text}
     names = [name for name, one in DEFECTS.items() if not only or only & {name, one.kind}]
     without = [text for text in given.without.split(",") if text]
+    if given.resume and without:
+        parser.error("--resume goes on with hunts by all checks; leave out --without")
     begun = time.monotonic()
     outcomes, before_s = read(given.out) if given.resume else ([], 0.0)
-    wanted = [(name, seed) for seed in range(given.seeds) for name in names]
+    seeds = range(given.seeds)
     done = {(one.names[0], one.seed) for one in outcomes}
-    left = [piece for piece in wanted if piece not in done]
+    left = [(name, seed) for seed in seeds for name in names if (name, seed) not in done]
     for number, outcome in enumerate(hunts(left, jobs=given.jobs, without=without), 1):
         outcomes.append(outcome)
         name = outcome.names[0]
@@ -67,9 +69,11 @@ def main() -> int:
         print(f"{number}/{len(left)}  {name}  seed {outcome.seed}: {what}", flush=True)
         if number % KEPT_EVERY == 0:
             keep(given.out, outcomes, before_s + time.monotonic() - begun)
-    outcomes = [one for one in outcomes if (one.names[0], one.seed) in set(wanted)]
-    outcomes.sort(key=lambda one: (names.index(one.names[0]), one.seed))
-    rows = [row(DEFECTS[name], [one for one in outcomes if one.names == (name,)]) for name in names]
+    outcomes.sort(key=lambda one: (one.names, one.seed))
+    rows = [
+        row(DEFECTS[name], [one for one in outcomes if one.names == (name,) and one.seed in seeds])
+        for name in names
+    ]
     took_s = before_s + time.monotonic() - begun
     write(given.out, rows, outcomes, took_s, without)
     missed = [one for one in rows if one.found < one.hunts]

@@ -88,8 +88,7 @@ class ListingRules(TagRules):
 
     @step("referrers", has_manifest)
     def attach(self) -> None:
-        """One to three artifacts about one manifest, then its referrers; where there are other repositories,
-        mostly those in another one, too."""
+        """Two or three artifacts about one manifest, then its referrers."""
         found = self.held()
         assert found is not None
         repo, subject = found
@@ -102,8 +101,4 @@ class ListingRules(TagRules):
             )
             self.do("manifest.put", lane, repo=repo, manifest=self.draft.new_manifest(spec))
         pages = True if self.dice.chance(0.4) else None
-        listed = self.do("referrers.list", repo=repo, manifest=subject, pages=pages, race=False)
-        elsewhere = [where for where in self.repos if where != repo]
-        if elsewhere and self.dice.chance(0.6):
-            where = self.dice.pick(elsewhere)
-            self.do("referrers.list", repo=where, manifest=subject, race=False, after=(listed,))
+        self.do("referrers.list", repo=repo, manifest=subject, pages=pages, race=False)

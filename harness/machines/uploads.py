@@ -275,9 +275,8 @@ class UploadRules(PlanMachine):
 
     @step("cancel", has_session)
     def cancel_session(self) -> None:
-        """A session is cancelled; mostly its status is asked for then."""
         session = self.session()
         self.do("upload.cancel", self.at(session), race=False, repo=session.repo, upload=session.name)
-        if self.can("upload-status") and self.dice.chance(0.7):
+        if self.can("upload-status") and self.dice.chance(0.5):
             self.do("upload.status", race=False, repo=session.repo, upload=session.name)
             session.open = False

@@ -141,6 +141,9 @@ def _waits(operations: tuple[Operation, ...]) -> Iterator[tuple[Operation, set[s
 
 
 def _keep(plan: Plan, ids: frozenset[str]) -> Plan:
+    for op in plan:
+        if op.do == "again" and op["of"] not in ids:
+            ids -= {op.id}
     resolved: dict[str, frozenset[str]] = {}
 
     def through(mark: str) -> frozenset[str]:
@@ -156,7 +159,7 @@ def _keep(plan: Plan, ids: frozenset[str]) -> Plan:
 
     kept = []
     for op in plan:
-        if op.id not in ids or (op.do == "again" and op["of"] not in ids):
+        if op.id not in ids:
             continue
         after = tuple(
             sorted(

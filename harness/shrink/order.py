@@ -30,8 +30,6 @@ class _Order:
     def reached(self, mark: str) -> frozenset[str]:
         """What has ended when the mark is reached."""
         owner = mark_owner(mark)
-        if owner not in self.plan:  # a hold until what a candidate no longer has: it is refused when it runs
-            return frozenset()
         if mark != owner:
             return self.started(owner)
         if owner not in self.ends:

@@ -53,6 +53,19 @@ def test_order_through_what_is_gone_is_written_down() -> None:
     assert small["c"].after == ()
 
 
+def test_a_retry_of_what_is_gone_goes_with_the_hold_and_the_edges_that_name_it() -> None:
+    whole = plan(
+        op("c", "collector", do="collect", hold=Hold("retry", None, "x")),
+        op("first", 1, "c.held"),
+        Operation("retry", 1, "again", {"of": "first"}),
+        op("last", 2, "retry"),
+    )
+    small = carve(whole, {"c", "retry", "last"}).check()
+    assert [one.id for one in small] == ["c", "last"]
+    assert small["c"].hold is None
+    assert before(small)["last"] == {"c"}
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_carving_keeps_the_order_of_what_is_kept(seed: int) -> None:
     rng = random.Random(seed)

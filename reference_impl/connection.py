@@ -74,7 +74,7 @@ class Protocol(HttpToolsProtocol):
     """After a head that also asks for an upgrade, which nobody gets here."""
     _moved = False
     _stalled_bytes = 0
-    """What came since anything of a head or a body did: chunk sizes, trailers, empty lines."""
+    """What came since a head or part of a body was whole: of a head, chunk sizes, trailers, empty lines."""
     _unanswered = 0
     _last_words: bytes | None = None
     """Said once all requests before are answered; then nothing is listened to any more."""
@@ -131,7 +131,6 @@ class Protocol(HttpToolsProtocol):
         self.parser.feed_data(b"\r\n".join(lines))
 
     def on_message_begin(self) -> None:
-        self._moved = True
         if self._body_to_come:
             return
         self._in_head = True

@@ -75,6 +75,9 @@ def test_long_heads(tmp_path: Path) -> None:
                 sock.sendall(before + too_long)
                 assert b"HTTP/1.1 431 " in until_closed(sock)
         with connect(server) as sock:
+            sock.sendall(too_long[:-2])  # in one piece, and never whole
+            assert until_closed(sock).startswith(b"HTTP/1.1 431 ")
+        with connect(server) as sock:
             sock.sendall(fits)
             assert status(sock) == 200
 

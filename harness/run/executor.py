@@ -23,6 +23,7 @@ from harness.run.accidents import Accidents
 from harness.run.caller import Caller
 from harness.run.journal import Journal
 from harness.run.kit import Kit
+from harness.run.lives import Lives
 from harness.run.marks import Marks
 from harness.run.operations import CLIENT_OPERATIONS, Job
 from harness.run.readback import Touched, push_again, read_back
@@ -95,6 +96,7 @@ class _Run:
         self.target, self.limits = executor.target, executor.limits
         self.marks, self.shared = Marks(), Shared()
         self.accidents = Accidents(executor.kit, executor.target, journal, names)
+        self.lives = Lives(executor.target)
         self.clients: list[Client] = []
         largest = max((names.blob_size_bytes(name) for name in names.blobs), default=0)
         self.body_bytes_max = 2 * largest + BODY_BYTES_SPARE
@@ -137,7 +139,8 @@ class _Run:
                 self.marks.reach(op.id, f"{op.id}.held")
                 continue
             stops = OperationStops(op, self.journal, self.marks, self.limits.hold_s)
-            calls = CallStops(op, self.journal, self.marks, self.executor.kit.gate, self.limits.hold_s)
+            gate = self.executor.kit.gate
+            calls = CallStops(op, self.journal, self.marks, self.lives, gate, self.limits.hold_s)
             calls.start()
             self.journal.control("op.start", op.id, op.lane, **self._changes())
             done = False
@@ -152,8 +155,8 @@ class _Run:
                 self.journal.control("trouble", op.id, op.lane, why=traceback.format_exc(limit=-4))
             stops.finish()
             calls.finish()
-            if calls.struck:
-                self._bury(op)
+            if calls.struck is not None:
+                self._bury(op, calls.struck)
             self.journal.control("op.end", op.id, op.lane, ok=done, **self._changes())
             self.marks.reach(f"{op.id}.held", op.id)
 
@@ -195,10 +198,10 @@ class _Run:
         self.journal.control("fault.delivered", op.id, op.lane, fault="kill")
         return True
 
-    def _bury(self, op: Operation) -> None:
+    def _bury(self, op: Operation, life: int) -> None:
         """See the end of a registry that was struck dead."""
         try:
-            self.target.kill()
+            self.lives.bury(life)
         except TargetError as error:
             self.journal.control("trouble", op.id, op.lane, why=str(error))
 
@@ -206,24 +209,28 @@ class _Run:
         trouble = self.accidents.heal()
         for why in trouble:
             self.journal.control("trouble", op.id, op.lane, why=why)
-        if not self.target.running():
-            self.journal.control("killed", op.id, op.lane)
-            self.target.start()
-            self.journal.control("started", op.id, op.lane)
+        with self.lives.lock:
+            if not self.target.running():
+                self.journal.control("killed", op.id, op.lane)
+                self.lives.count += 1
+                self.target.start()
+                self.journal.control("started", op.id, op.lane)
         return not trouble
 
     def _restart(self, op: Operation, client: Client, stops: OperationStops) -> bool:
         return self.restart(op.id, op.lane)
 
     def restart(self, op: str, lane: Lane) -> bool:
-        if self.target.running():
-            self.journal.control("stop", op, lane)
-            self.target.restart()
-            self.journal.control("stopped", op, lane)
-        else:
-            self.journal.control("start", op, lane)
-            self.target.start()
-        self.journal.control("started", op, lane)
+        with self.lives.lock:
+            running = self.target.running()
+            self.journal.control("stop" if running else "start", op, lane)
+            self.lives.count += 1
+            if running:
+                self.target.restart()
+                self.journal.control("stopped", op, lane)
+            else:
+                self.target.start()
+            self.journal.control("started", op, lane)
         return True
 
     def _pause(self, op: Operation, client: Client, stops: OperationStops) -> bool:

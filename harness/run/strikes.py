@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.faults.syscall import ANY, Armed, Gate, Rule
 from harness.plan.operation import Operation
 from harness.run.journal import Journal
+from harness.run.lives import Lives
 from harness.run.marks import Marks
 
 SPARE_S = 5.0
@@ -22,10 +23,11 @@ class CallStops:
     op: Operation
     journal: Journal
     marks: Marks
+    lives: Lives
     gate: Gate | None
     hold_limit_s: float
-    struck: bool = False
-    """Whether the registry is dead by the strike."""
+    struck: int | None = None
+    """Which life of the registry the strike ended."""
     _armed: Armed | None = None
     _waiter: threading.Thread | None = None
     _held: threading.Event = field(default_factory=threading.Event)
@@ -53,7 +55,7 @@ class CallStops:
         """In the gate's thread, right before it happens."""
         act = armed.rule.act
         if self.op.deadly:
-            self.struck = True
+            self.struck = self.lives.count
             self.journal.control("power" if act == "power" else "kill", self.op.id, self.op.lane)
 
     def _struck(self, armed: Armed) -> None:

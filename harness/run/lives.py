@@ -1,0 +1,26 @@
+"""The lives of a registry during a plan: from each start to the next."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from harness.targets.base import Target
+
+
+@dataclass
+class Lives:
+    """Whoever comes to bury a life that is over must not end the next one, which another lane may have begun
+    meanwhile.  ``lock`` is held by who looks whether the registry runs and starts it then; ``count``: how
+    many lives were begun, the one that begins now too."""
+
+    target: Target
+    count: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def bury(self, life: int) -> None:
+        """See the end of the life that was the ``life``-th, unless a later one has begun.  Raises
+        `TargetError`."""
+        with self.lock:
+            if self.count == life:
+                self.target.kill()

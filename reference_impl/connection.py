@@ -74,7 +74,8 @@ class Protocol(HttpToolsProtocol):
     """After a head that also asks for an upgrade, which nobody gets here."""
     _moved = False
     _stalled_bytes = 0
-    """What came since a head or part of a body was whole: of a head, chunk sizes, trailers, empty lines."""
+    """What came since the last whole head or piece of a body: part of a head, chunk sizes, trailers, empty
+    lines."""
     _unanswered = 0
     _last_words: bytes | None = None
     """Said once all requests before are answered; then nothing is listened to any more."""

@@ -212,8 +212,7 @@ class _Run:
         with self.lives.lock:
             if not self.target.running():
                 self.journal.control("killed", op.id, op.lane)
-                self.lives.count += 1
-                self.target.start()
+                self.lives.start()
                 self.journal.control("started", op.id, op.lane)
         return not trouble
 
@@ -224,12 +223,11 @@ class _Run:
         with self.lives.lock:
             running = self.target.running()
             self.journal.control("stop" if running else "start", op, lane)
-            self.lives.count += 1
             if running:
-                self.target.restart()
+                self.lives.restart()
                 self.journal.control("stopped", op, lane)
             else:
-                self.target.start()
+                self.lives.start()
             self.journal.control("started", op, lane)
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -30,11 +30,10 @@ def test_the_life_that_was_struck_is_buried(target: Counting) -> None:
     assert target.kills == 1
 
 
-def test_a_life_that_began_since_goes_on(target: Counting) -> None:
+@pytest.mark.parametrize("begin", [Lives.start, Lives.restart])
+def test_a_life_that_began_since_goes_on(target: Counting, begin: Callable[[Lives], None]) -> None:
     lives = Lives(target)
     struck = lives.count
-    with lives.lock:
-        lives.count += 1
-        target.start()
+    begin(lives)
     lives.bury(struck)
     assert target.kills == 0

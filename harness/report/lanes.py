@@ -30,6 +30,7 @@ LEGEND = {
     "┗": "ends",
     "‖": "held",
     "✂": "cut off",
+    "↯": "a fault strikes",
     "◄": "waited for",
     "►": "waited for",
     phrases.OK: "done",
@@ -37,7 +38,7 @@ LEGEND = {
     phrases.UNKNOWN: "nobody knows",
 }
 
-What = Literal["start", "held", "released", "end", "cut", "closing"]
+What = Literal["start", "held", "released", "end", "cut", "struck", "closing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def planned(plan: Plan) -> Iterator[Event]:
                 yield Event("released", op.id)
             if op.cut is not None:
                 yield Event("cut", op.id)
+            if op.strike is not None:
+                yield Event("struck", op.id)
             yield Event("end", op.id)
             done.add(op.id)
             reached |= {op.id, f"{op.id}.held"}
@@ -102,6 +105,9 @@ def happened(plan: Plan, history: History) -> Iterator[Event]:
     for control in sorted(history.controls, key=lambda c: c.at_ns):
         if control.what == "fault.delivered" and control.data.get("fault") == "cut":
             yield Event("cut", control.op)
+        elif control.what == "fault.delivered" and control.data.get("fault") in phrases.STRIKES:
+            if control.op in plan and plan[control.op].strike is not None:
+                yield Event("struck", control.op)
         elif control.what in _SEEN and (control.op in plan or control.what == "closing"):
             yield Event(_SEEN[control.what], control.op)
 
@@ -174,10 +180,10 @@ class _Picture:
             assert op.hold is not None
             self.grid.event(lane, "‖", self._text(op, phrases.hold(op.hold)), after="‖")
             return at + 1
-        if event.what == "cut":
-            text = phrases.cut(op.cut) if op.cut else "the client vanishes"
+        if event.what in ("cut", "struck"):
+            glyph, text = _fault(op, event.what)
             text += self._answer(op) if alone else ""
-            self.grid.event(lane, "✂", self._text(op, text), after=IDLE if alone else RUNNING)
+            self.grid.event(lane, glyph, self._text(op, text), after=IDLE if alone else RUNNING)
             return at + (2 if alone else 1)
         if event.what == "released":
             source = self._lane_of(mark_owner(op.hold.until)) if op.hold else None
@@ -218,6 +224,8 @@ class _Picture:
             text += f", while {' and '.join(still)} is held"
         elif owners and not is_barrier(op):
             text += f", after {', '.join(owners)}"
+        if op.strike is not None:
+            text += f"; {phrases.strike(op.strike)}"
         answer = self._answer(op) if op.do == "collect" else ""
         self.grid.band(text + answer, label=self._label(op.id), rule=rule)
         self._proof(op.id)
@@ -291,6 +299,13 @@ class _Picture:
                 line = ""
             line += ("   " if line else "  ") + entry
         return [*lines, line] if line else lines
+
+
+def _fault(op: Operation, what: What) -> tuple[str, str]:
+    """The sign and the words of the fault that an operation carries."""
+    if what == "struck" and op.strike is not None:
+        return "↯", phrases.strike(op.strike)
+    return "✂", phrases.cut(op.cut) if op.cut else "the client vanishes"
 
 
 def _columns(plan: Plan) -> tuple[int | str, ...]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan.operation import Cut, Hold, Operation, Place
+from harness.history import Control
+from harness.plan.operation import Call, Cut, Hold, Operation, Place, Strike
 from harness.plan.plan import Plan
 from harness.report.lanes import draw
 from tests.unit.report.samples import PLAIN, RACE, race_history
@@ -125,6 +126,28 @@ def test_faults_are_said() -> None:
     assert "── quiet: everything is read back ─" in text
     order = [text.index(word) for word in ("held at byte 7", "━━ kill", "goes on", "restart", "quiet:")]
     assert order == sorted(order)
+
+
+STRIKE = Strike(Call("create", nth=5), "enospc")
+
+
+def test_a_strike_is_the_last_row_of_its_operation_and_part_of_a_collection_by_itself() -> None:
+    push = Operation("a", 1, "blob.push", {"repo": "r", "blob": "x"}, strike=STRIKE)
+    plan = Plan((push, Operation("c", "collector", "collect", strike=STRIKE)))
+    text = picture(draw(plan))
+    words = "no space left (ENOSPC) at system call create no. 5"
+    assert [line.split()[0] for line in text.splitlines()[1:]] == ["a", "↯", "c"]
+    assert f"↯ {words}" in text
+    assert f"── collect garbage; {words} ──" in text
+
+
+def test_a_strike_that_never_came_up_is_not_drawn() -> None:
+    plan = Plan((Operation("a", 1, "blob.push", {"repo": "r", "blob": "x"}, strike=STRIKE),))
+    began = (Control("op.start", 1, "a", 1), Control("op.end", 3, "a", 1, {"ok": True}))
+    struck = Control("fault.delivered", 2, "a", 1, {"fault": "enospc"})
+    history = replace(race_history(), plan=plan, exchanges=(), controls=began)
+    assert "↯" not in draw(plan, history=history)
+    assert "↯ no space left" in draw(plan, history=replace(history, controls=(*began, struck)))
 
 
 def test_what_never_began_is_said() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from reference_impl.defects import DEFECTS
 from tests.quality.defects.hunts import Caught, Outcome, look_for, told_apart
-from tests.quality.defects.matrix import keep, read
+from tests.quality.defects.matrix import hunts, keep, read
 from tests.quality.defects.pages import html, markdown, row
 
 NAME, CHECKS = "patch-out-of-order", ("uploads.order", "uploads.last_order")
@@ -28,6 +28,13 @@ def test_a_row_counts_what_was_found_and_what_was_not() -> None:
         assert NAME in page
         assert "1 of 2" in page
         assert "0 of 1 defects were found with every seed; 1 of 2 hunts found theirs" in page
+
+
+def test_a_hunt_that_breaks_off_is_told_and_ends_no_other() -> None:
+    broken, found = sorted(hunts([("no-such-defect", 0), (ALONE, 1)], jobs=2), key=lambda one: one.seed)
+    assert "no-such-defect" in broken.error
+    assert not found.error
+    assert row(DEFECTS[NAME], [FOUND, broken]).cells[5] == "1 of 2, 1 broken"
 
 
 def test_what_is_written_down_is_gone_on_with(tmp_path: Path) -> None:

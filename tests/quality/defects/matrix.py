@@ -4,8 +4,9 @@
 hunts for every defect with every seed, each hunt in the budget of the default profile, and writes into
 ``--out`` the file ``matrix.json`` with each hunt, and the pages ``MATRIX.md`` and ``matrix.html``.
 ``--without`` shows what the harness would miss if it did not have these checks.  What is in
-``matrix.json`` already is not hunted for again with ``--resume``, and stays there; hunts are written down
-while others go on.  Exits with 1 if a defect was not found with every seed.
+``matrix.json`` already is not hunted for again with ``--resume``, and stays there, but for hunts that broke
+off; hunts are written down while others go on, and one that breaks off ends no other.  Exits with
+1 if a defect was not found with every seed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,7 +39,12 @@ def hunts(pieces: Sequence[tuple[str, int]], *, jobs: int, without: Sequence[str
 
 def _hunt(piece: tuple[str, int, tuple[str, ...]]) -> Outcome:
     name, seed, without = piece
-    return look_for((name,), seed, without=without)
+    begun = time.monotonic()
+    try:
+        return look_for((name,), seed, without=without)
+    except Exception as error:  # whatever it is, the other hunts are not to be lost with it
+        traceback.print_exc()
+        return Outcome((name,), seed, (), 0, time.monotonic() - begun, f"{type(error).__name__}: {error}")
 
 
 def main() -> int:
@@ -58,6 +65,7 @@ def main() -> int:
         parser.error("--resume goes on with hunts by all checks; leave out --without")
     begun = time.monotonic()
     outcomes, before_s = read(given.out) if given.resume else ([], 0.0)
+    outcomes = [one for one in outcomes if not one.error]
     seeds = range(given.seeds)
     done = {(one.names[0], one.seed) for one in outcomes}
     left = [(name, seed) for seed in seeds for name in names if (name, seed) not in done]
@@ -66,6 +74,7 @@ def main() -> int:
         name = outcome.names[0]
         caught = outcome.of(DEFECTS[name])
         what = f"{caught.violated} {caught.check}, {caught.operations} operations" if caught else "not found"
+        what = f"broke off ({outcome.error})" if outcome.error else what
         print(f"{number}/{len(left)}  {name}  seed {outcome.seed}: {what}", flush=True)
         if number % KEPT_EVERY == 0:
             keep(given.out, outcomes, before_s + time.monotonic() - begun)

@@ -30,9 +30,10 @@ NUMBERS = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the hunts for a defect came to.  ``properties`` and ``checks`` are those that found it, most often
-    first; ``plans``, ``seconds`` (until it was seen) and ``operations`` (after shrinking) are medians,
-    ``worst_plans`` the maximum, all over the hunts that found it; ``replays`` is a share of 1."""
+    """What the hunts for a defect came to; ``broken`` ones broke off by an error.  ``properties`` and
+    ``checks`` are those that found it, most often first; ``plans``, ``seconds`` (until it was seen) and
+    ``operations`` (after shrinking) are medians, ``worst_plans`` the maximum, all over the hunts that found
+    it; ``replays`` is a share of 1."""
 
     defect: Defect
     hunts: int
@@ -44,6 +45,7 @@ class Row:
     seconds: float
     operations: float
     replays: float
+    broken: int = 0
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ class Row:
             "; ".join(one.sources),
             ", ".join(one.needs) or "–",
             ", ".join(self.properties) or "–",
-            f"{self.found} of {self.hunts}",
+            f"{self.found} of {self.hunts}" + (f", {self.broken} broken" if self.broken else ""),
             *numbers,
         )
 
@@ -78,6 +80,7 @@ def row(defect: Defect, outcomes: Sequence[Outcome]) -> Row:
         median([one.elapsed_s for one in caught] or [0.0]),
         median([one.operations for one in caught] or [0]),
         sum(one.rate[0] for one in caught) / tried if tried else 0.0,
+        sum(bool(one.error) for one in outcomes),
     )
 
 

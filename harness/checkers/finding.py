@@ -12,6 +12,8 @@ from harness.history import History
 Level = Literal["must", "promise", "should", "note", "hazard"]
 RED: frozenset[str] = frozenset({"must", "promise"})
 """The levels that fail a run."""
+LOUD: frozenset[str] = RED | {"hazard"}
+"""The levels at which content is at stake; the others are advice."""
 
 
 @dataclass(frozen=True, slots=True)

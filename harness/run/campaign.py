@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.checkers.finding import Finding, Report
+from harness.checkers.finding import LOUD, Finding, Report
 from harness.checkers.sometimes import SOMETIMES, reached
 from harness.history import History
 from harness.machines import FAMILIES, Scope, StopDrawing, draw
@@ -49,7 +49,6 @@ SHRINK_LIMIT_SHARE = 0.7
 makes every execution slow."""
 CONFIRM_LIMIT_SHARE = 0.9
 """The same for shrinking it and learning how often the result fails."""
-LOUD = frozenset({"must", "promise", "hazard"})
 QUIET_EXECUTIONS = 8
 
 

@@ -2,14 +2,15 @@
 
 What is drawn stays a pure function of the seed; a drawn plan is trimmed before it runs: where a plan has an
 operation that is like the last one of a known finding's witness, that operation is left out of three plans
-in four. The fourth keeps it, for what else it may show.
+in four. The fourth keeps it, for what else it may show. What is only advised is not steered around: it would
+hide what is not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.checkers.finding import Finding
+from harness.checkers.finding import LOUD, Finding
 from harness.plan.operation import Operation
 from harness.plan.plan import Plan
 
@@ -53,6 +54,8 @@ class Steering:
     known: set[frozenset[str]] = field(default_factory=set)
 
     def learn(self, plan: Plan, finding: Finding) -> None:
+        if finding.level not in LOUD:
+            return
         ids = [id_ for id_ in finding.witness if id_ in plan and plan[id_].do in STEERABLE]
         if ids:
             self.known.add(features(plan[ids[-1]]))

@@ -32,6 +32,12 @@ def test_three_plans_of_four_leave_the_known_out() -> None:
     assert 0.6 < sizes.count(2) / len(sizes) < 0.9
 
 
+def test_what_is_only_advised_is_not_steered_around() -> None:
+    steering = Steering()
+    steering.learn(listing(0), Finding("P7", "should", "listing.order", "row 67", "no order", "", ("list",)))
+    assert all(len(steering.trim(listing(n))) == 3 for n in range(50))
+
+
 def test_the_same_kind_with_other_arguments_stays() -> None:
     steering = Steering()
     finding = Finding("P7", "must", "listing.too_many", "row 68", "too many", "", ("put", "list"))

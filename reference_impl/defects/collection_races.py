@@ -69,16 +69,21 @@ class _NotRenewed(Content):
 
 
 class _AlreadyThere(Content):
-    """Content that is there already is linked, and stays as old as it is."""
+    """Content that is there already, and whole, is linked, and stays as old as it is."""
 
     def publish(self, repository: str, source: str, claimed: Digest) -> Blob:
         hashed, size_bytes = self._hash(source, {"sha256", claimed.algorithm})
         canonical = hashed["sha256"]
-        if hashed[claimed.algorithm] != claimed or not self._present(canonical):
+        if hashed[claimed.algorithm] != claimed or not self._is_whole(canonical):
             return super().publish(repository, source, claimed)
         self.link(repository, canonical, {canonical, claimed})
         self._driver.discard(source)
         return Blob(claimed, canonical, size_bytes)
+
+    def _is_whole(self, canonical: Digest) -> bool:
+        with contextlib.suppress(NotFound):
+            return self._hash(layout.blob_data(canonical), {"sha256"})[0]["sha256"] == canonical
+        return False
 
 
 class _NotLeased(Manifests):

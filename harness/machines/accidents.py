@@ -267,10 +267,10 @@ class AccidentRules(FaultRules):
         """A toxic on the wire for a while."""
         dice = self.dice
         toxic = dice.pick(tuple(TOXICS))
-        side = "backend" if self.can("net.backend") and dice.chance(0.6) else None
+        side = "backend" if self.can("net.backend") and dice.chance(0.75) else None
         stream = dice.pick((None, "up", "down"))
         args: dict[str, Arg | None] = {"toxic": toxic, "value": dice.pick(TOXICS[toxic]), "side": side}
-        if can_patch(self) and dice.chance(0.4):
+        if can_patch(self) and dice.chance(0.7 if "sessions" in self.features else 0.4):
             self.upload_through({**args, "stream": stream})
         else:
             self.do("net", OPERATOR, {**args, "stream": stream}, after=self.now())
@@ -278,11 +278,13 @@ class AccidentRules(FaultRules):
 
     def upload_through(self, net: dict[str, Arg | None]) -> None:
         """An upload that begins before the weather, goes on in it, and ends after it: where it is then, it
-        says itself."""
+        says itself.  Half of the time the weather ends a connection in the middle of the bytes."""
         dice = self.dice
         session = self.start_session(self.new_blob(dice.pick(HELD_SIZES)))
         size = self.session_size(session)
         first = dice.pick((0, 1, size // 3))
+        if dice.chance(0.5):
+            net = {**net, "toxic": "limit_data", "value": size // dice.pick((2, 3, 4)), "stream": "up"}
         if first:
             self.patch(session, first)
         self.do("net", OPERATOR, net, after=self.now())

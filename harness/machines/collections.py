@@ -176,7 +176,7 @@ class CollectionRules(ManifestRules):
     def revive(self, run: str, repo: str, blobs: list[str]) -> None:
         """Something that makes garbage live again, or is wholly new, while the collector stands still."""
         dice = self.dice
-        how = dice.weighted(((4, "put"), (3, "again"), (2, "mount"), (3, "new"), (1, "anything")))
+        how = dice.weighted(((3, "put"), (4, "again"), (2, "mount"), (3, "new"), (1, "anything")))
         elsewhere = [other for other in self.repos if other != repo]
         if how == "mount" and elsewhere:
             repo, source = dice.pick(elsewhere), repo

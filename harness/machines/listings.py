@@ -88,7 +88,8 @@ class ListingRules(TagRules):
 
     @step("referrers", has_manifest)
     def attach(self) -> None:
-        """Two or three artifacts about one manifest, then its referrers."""
+        """One to three artifacts about one manifest, then its referrers; where there are other repositories,
+        mostly those in another one, too."""
         found = self.held()
         assert found is not None
         repo, subject = found
@@ -101,4 +102,8 @@ class ListingRules(TagRules):
             )
             self.do("manifest.put", lane, repo=repo, manifest=self.draft.new_manifest(spec))
         pages = True if self.dice.chance(0.4) else None
-        self.do("referrers.list", repo=repo, manifest=subject, pages=pages, race=False)
+        listed = self.do("referrers.list", repo=repo, manifest=subject, pages=pages, race=False)
+        elsewhere = [where for where in self.repos if where != repo]
+        if elsewhere and self.dice.chance(0.6):
+            where = self.dice.pick(elsewhere)
+            self.do("referrers.list", repo=where, manifest=subject, race=False, after=(listed,))

@@ -135,7 +135,7 @@ class UploadRules(PlanMachine):
         """A commit to refuse: the digest of other bytes, missing bytes, or a wrong last range."""
         session = self.session()
         left = self.session_size(session) - session.offset
-        how = self.dice.pick(("digest", "short", "claim"))
+        how = self.dice.pick(("digest", "short", "claim", "claim"))
         if how == "claim" and left > 1:
             self.commit(session, first=session.offset, size=left, claim=session.offset + 1)
         elif how == "short" and left > 1 and can_patch(self):
@@ -275,8 +275,9 @@ class UploadRules(PlanMachine):
 
     @step("cancel", has_session)
     def cancel_session(self) -> None:
+        """A session is cancelled; mostly its status is asked for then."""
         session = self.session()
         self.do("upload.cancel", self.at(session), race=False, repo=session.repo, upload=session.name)
-        if self.can("upload-status") and self.dice.chance(0.5):
+        if self.can("upload-status") and self.dice.chance(0.7):
             self.do("upload.status", race=False, repo=session.repo, upload=session.name)
             session.open = False

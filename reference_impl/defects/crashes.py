@@ -296,7 +296,7 @@ DEFECTS: tuple[Defect, ...] = (
         sources=("projectbluefin/lab #236 (zot: manifest unknown after a restart)",),
         violates=("P3", "P4"),
         needs=("kill",),
-        operations=4,
+        operations=5,
     ),
     Defect(
         "repositories-half-made",

@@ -37,13 +37,14 @@ def _whatever_its_lease(condemn: Callable[..., Condemned]) -> Callable[..., Cond
 
 
 class _SweepsWhatIsThere(Collection):
-    """Candidates are what is there when sweeping begins, and was not marked."""
+    """After the candidates goes what else is there by then, and was not marked."""
 
     def _candidates(self, leases: Leases, marker: Marker) -> list[Candidate]:
         self._marker = marker
         return super()._candidates(leases, marker)
 
     def _condemn(self, candidates: list[Candidate]) -> None:
+        super()._condemn(candidates)
         now = sweep.note(self._driver, lambda noted: None)
         super()._condemn([one for one in now if one.key not in self._marker.blobs])
 

@@ -26,8 +26,6 @@ LEAST = 8
 """Shorter plans are filled up."""
 LIMIT = 28
 """No rule adds anything to a plan with so many operations; a rule adds at most a handful."""
-WEIGHED = 0.5
-"""How often a rule that Hypothesis chose, each as often as the others, gives way to one chosen by weights."""
 CORE_WEIGHT = 2.5
 """How much more often rules come up that a family is about."""
 RARE_WEIGHTS = ((0.3, 2.5), (0.6, 1.5))
@@ -120,9 +118,7 @@ def step(feature: str, *conditions: Callable[[Any], bool]) -> Callable[[Rule], R
 
         def step(machine: PlanMachine, roll: int) -> None:
             machine.dice.feed(roll)
-            if machine.dice.chance(WEIGHED):
-                machine.any_weighted()
-            elif not machine.is_full:
+            if not machine.is_full:
                 body(machine)
 
         # Hypothesis switches rules off at random by the name of their function, half of them in a typical
@@ -210,10 +206,6 @@ class PlanMachine(RuleBasedStateMachine):
     def any_step(self, roll: int) -> None:
         """Any other rule. (Hypothesis favours the first rule by far; here only what a family is about.)"""
         self.dice.feed(roll)
-        self.any_weighted()
-
-    def any_weighted(self) -> None:
-        """One of the rules that are open, by their weights."""
         open_steps = [(weight, body) for weight, holds, body in _steps(type(self)) if holds(self)]
         if not open_steps:
             self.fill()

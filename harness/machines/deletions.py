@@ -41,7 +41,7 @@ class DeletionRules(PlanMachine):
         dice = self.dice
         unused, shared = self.draft.unused(), self.shared()
         found = dice.recent(unused) if unused and dice.chance(0.6) else self.placed()
-        if shared and dice.chance(0.3):
+        if shared and dice.chance(0.45):
             found = dice.recent(shared)
         assert found is not None
         repo, blob = found
@@ -53,7 +53,7 @@ class DeletionRules(PlanMachine):
         if dice.chance(0.12):
             self.do("blob.delete", repo=repo, blob=blob, race=False, after=(deleted,))
         elsewhere = [key for key in shared if key[1] == blob and key[0] != repo]
-        if elsewhere and dice.chance(0.6):
+        if elsewhere and dice.chance(0.8):
             self.do("blob.pull", repo=dice.pick(elsewhere)[0], blob=blob, race=False, after=(deleted,))
 
     def shared(self) -> list[tuple[str, str]]:

@@ -143,7 +143,7 @@ FAMILIES: dict[str, Family] = {
                 " hold",
                 seldom="strike disk collect wrong-digest mount blob-delete kill restart pause quiet",
             ),
-            core=frozenset({"sessions", "cut", "cancel", "refused-commit"}),
+            core=frozenset({"sessions", "cut", "cancel", "refused-commit", "two-committers"}),
         ),
         Family(
             "P7",

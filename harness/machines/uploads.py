@@ -134,11 +134,13 @@ class UploadRules(PlanMachine):
     def commit_wrong(self) -> None:
         """A commit to refuse: the digest of other bytes, missing bytes, or a wrong last range."""
         session = self.session()
-        left = self.session_size(session) - session.offset
         how = self.dice.pick(("digest", "short", "claim", "claim"))
-        if how == "claim" and left > 1:
+        if how != "digest" and self.session_size(session) - session.offset <= 1:
+            session = self.start_session(self.new_blob(self.dice.pick((64, 4097))))
+        left = self.session_size(session) - session.offset
+        if how == "claim":
             self.commit(session, first=session.offset, size=left, claim=session.offset + 1)
-        elif how == "short" and left > 1 and can_patch(self):
+        elif how == "short" and can_patch(self):
             self.do(
                 "upload.finish",
                 self.at(session),
@@ -193,7 +195,7 @@ class UploadRules(PlanMachine):
         kinds = ["upload.finish", "upload.finish"]
         kinds += ["upload.status"] if self.can("upload-status") else []
         kinds += ["upload.cancel"] if self.can("upload-cancel") else []
-        kinds += ["upload.patch"] * 2
+        kinds += ["upload.patch"] * 3
         kind = self.dice.pick(kinds)
         again = self.dice.chance(0.4)
         if again:

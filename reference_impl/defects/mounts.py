@@ -167,7 +167,7 @@ DEFECTS: tuple[Defect, ...] = (
         (_Borrowed, _ThroughOrigin),
         kind="D",
         sources=("zot af30c06a, fixed in 1.2.2", "specification, row 89"),
-        violates=("P5", "P2"),
+        violates=("P5", "P2", "P3"),
         operations=4,
     ),
     Defect(

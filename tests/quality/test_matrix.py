@@ -28,6 +28,8 @@ def test_a_row_counts_what_was_found_and_what_was_not() -> None:
         assert NAME in page
         assert "1 of 2" in page
         assert "0 of 1 defects were found with every seed; 1 of 2 hunts found theirs" in page
+    assert f"* `{NAME}`: once, none of the 900 plans of a hunt showed it" in markdown([made], 60)
+    assert "missed" not in markdown([row(DEFECTS[NAME], [FOUND])], 60)
 
 
 def test_a_hunt_that_breaks_off_is_told_and_ends_no_other() -> None:

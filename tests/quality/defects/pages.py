@@ -33,7 +33,7 @@ class Row:
     """What the hunts for a defect came to; ``broken`` ones broke off by an error.  ``properties`` and
     ``checks`` are those that found it, most often first; ``plans``, ``seconds`` (until it was seen) and
     ``operations`` (after shrinking) are medians, ``worst_plans`` the maximum, all over the hunts that found
-    it; ``replays`` is a share of 1."""
+    it; ``replays`` is a share of 1; ``tried`` is the median of plans in hunts that missed it."""
 
     defect: Defect
     hunts: int
@@ -46,6 +46,7 @@ class Row:
     operations: float
     replays: float
     broken: int = 0
+    tried: float = 0.0
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -81,6 +82,7 @@ def row(defect: Defect, outcomes: Sequence[Outcome]) -> Row:
         median([one.operations for one in caught] or [0]),
         sum(one.rate[0] for one in caught) / tried if tried else 0.0,
         sum(bool(one.error) for one in outcomes),
+        median([one.plans for one in outcomes if one.of(defect) is None and not one.error] or [0]),
     )
 
 
@@ -117,6 +119,17 @@ def summary(rows: Sequence[Row]) -> Iterator[tuple[str, str, str, str]]:
             yield kind, title, f"{found} of {len(here)}", f"{operations:g}"
 
 
+def misses(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """The defects that some hunt missed, and why."""
+    for one in rows:
+        missed = one.hunts - one.found - one.broken
+        if one.defect.rare:
+            yield one.defect.name, one.defect.rare
+        elif missed:
+            times = "once" if missed == 1 else f"{missed} times"
+            yield one.defect.name, f"{times}, none of the {one.tried:g} plans of a hunt showed it"
+
+
 ABOUT = (
     "Every defect is put into the reference registry by itself, and looked for as the default profile does,"
     " within its budget, the families of the properties it violates first. Plans and seconds count until it"
@@ -131,9 +144,9 @@ def markdown(rows: Sequence[Row], took_s: float, without: Sequence[str] = ()) ->
     lines += [f"| {' | '.join(cells)} |" for cells in summary(rows)]
     lines += ["", f"| {' | '.join(HEAD)} |", f"|{'---|' * NUMBERS}{'--:|' * (len(HEAD) - NUMBERS)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in one.cells)} |" for one in rows]
-    if rare := [one.defect for one in rows if one.defect.rare]:
-        lines += ["", "Why some are mostly missed:", ""]
-        lines += [f"* `{one.name}`: {one.rare}" for one in rare]
+    if missed := list(misses(rows)):
+        lines += ["", "Why some were missed:", ""]
+        lines += [f"* `{name}`: {why}" for name, why in missed]
     lines += ["", "What breaks:", ""]
     lines += [f"* `{one.defect.name}`: {one.defect.title}" for one in rows]
     return "\n".join(lines) + "\n"

@@ -205,7 +205,8 @@ def test_the_spots_of_a_plan_and_a_crash_at_each(trial: Trial) -> None:
     assert [spot.nth for spot in found] == list(range(1, len(found) + 1))
     assert {spot.op for spot in found} == {"push"}
     assert any("blobs/sha256/" in spot.path for spot in found)
-    crash = struck(pushed, found[-1], "kill")
+    # Not at the last one: with a folder less to make, there are not so many.
+    crash = struck(pushed, found[len(found) // 2], "kill")
     assert [op.do for op in crash] == ["blob.push", "restart"]
     history, red = carried_out(trial, crash)
     assert delivered(history) == ["kill"]

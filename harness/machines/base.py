@@ -294,6 +294,10 @@ class PlanMachine(RuleBasedStateMachine):
     def repo(self) -> str:
         return self.dice.pick(self.repos)
 
+    def elsewhere(self, repo: str) -> list[str]:
+        """The other repositories of this plan."""
+        return [other for other in self.repos if other != repo]
+
     def tag(self) -> str:
         return self.dice.pick(self.tag_names)
 

@@ -177,7 +177,7 @@ class CollectionRules(ManifestRules):
         """Something that makes garbage live again, or is wholly new, while the collector stands still."""
         dice = self.dice
         how = dice.weighted(((3, "put"), (4, "again"), (2, "mount"), (3, "new"), (1, "anything")))
-        elsewhere = [other for other in self.repos if other != repo]
+        elsewhere = self.elsewhere(repo)
         if how == "mount" and elsewhere:
             repo, source = dice.pick(elsewhere), repo
             self.keep_open(len(blobs) + 1)

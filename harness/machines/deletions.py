@@ -127,7 +127,7 @@ class DeletionRules(PlanMachine):
         another repository."""
         dice = self.dice
         others = [name for name in self.tag_names if name != tag]
-        elsewhere = [where for where in self.repos if where != repo]
+        elsewhere = self.elsewhere(repo)
         if others and dice.chance(0.3):
             name = dice.pick(others)
             self.do("manifest.put", repo=repo, manifest=manifest, tag=name, race=False)

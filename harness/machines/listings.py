@@ -103,7 +103,7 @@ class ListingRules(TagRules):
             self.do("manifest.put", lane, repo=repo, manifest=self.draft.new_manifest(spec))
         pages = True if self.dice.chance(0.4) else None
         listed = self.do("referrers.list", repo=repo, manifest=subject, pages=pages, race=False)
-        elsewhere = [where for where in self.repos if where != repo]
+        elsewhere = self.elsewhere(repo)
         if elsewhere and self.dice.chance(0.6):
             where = self.dice.pick(elsewhere)
             self.do("referrers.list", repo=where, manifest=subject, race=False, after=(listed,))

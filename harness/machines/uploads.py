@@ -255,7 +255,7 @@ class UploadRules(PlanMachine):
     def use_from_elsewhere(self) -> None:
         """A session under the name of another repository: it must not be found there."""
         session = self.session() if has_session(self) else self.start_session(self.new_blob(64))
-        others = [repo for repo in self.repos if repo != session.repo] or [f"{session.repo}-elsewhere"]
+        others = self.elsewhere(session.repo) or [f"{session.repo}-elsewhere"]
         offset = session.offset
         names: dict[str, Arg | None] = {"repo": self.dice.pick(others), "upload": session.name}
         left = self.session_size(session) - session.offset

@@ -103,11 +103,11 @@ _SEEN: dict[str, What] = {
 def happened(plan: Plan, history: History) -> Iterator[Event]:
     """Events in the order in which they were recorded."""
     for control in sorted(history.controls, key=lambda c: c.at_ns):
-        if control.what == "fault.delivered" and control.data.get("fault") == "cut":
+        fault = control.data.get("fault") if control.what == "fault.delivered" else None
+        if fault == "cut":
             yield Event("cut", control.op)
-        elif control.what == "fault.delivered" and control.data.get("fault") in phrases.STRIKES:
-            if control.op in plan and plan[control.op].strike is not None:
-                yield Event("struck", control.op)
+        elif fault in phrases.STRIKES and control.op in plan and plan[control.op].strike is not None:
+            yield Event("struck", control.op)
         elif control.what in _SEEN and (control.op in plan or control.what == "closing"):
             yield Event(_SEEN[control.what], control.op)
 

@@ -123,11 +123,10 @@ def misses(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     """The defects that some hunt missed, and why."""
     for one in rows:
         missed = one.hunts - one.found - one.broken
-        if one.defect.rare:
-            yield one.defect.name, one.defect.rare
-        elif missed:
+        if missed:
             times = "once" if missed == 1 else f"{missed} times"
-            yield one.defect.name, f"{times}, none of the {one.tried:g} plans of a hunt showed it"
+            by_chance = f"{times}, none of the {one.tried:g} plans of a hunt showed it"
+            yield one.defect.name, one.defect.rare or by_chance
 
 
 ABOUT = (

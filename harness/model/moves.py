@@ -4,7 +4,7 @@ that happened."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.history import FOREVER_NS
@@ -78,8 +78,7 @@ def verdicts(facts: Facts) -> dict[tuple[str, str], Verdict]:
                     *ops,
                     *(TagOp("wild", None, o.start_ns, o.end_ns, True, -1, o.op) for o in facts.outages),
                 ]
-            ops = [*ops, *damaged(facts, key[0], ops)]
-            made[key] = check_register(ops)
+            made[key] = check_register(_with_damage(facts, key[0], ops))
         facts.memo["verdicts"] = made
     found = facts.memo["verdicts"]
     assert isinstance(found, dict)
@@ -96,6 +95,28 @@ def damaged(facts: Facts, repo: str, ops: list[TagOp]) -> Iterator[TagOp]:
             continue
         puts = (op.end_ns for op in ops if op.kind == "write" and op.start_ns > damage.at_ns)
         yield TagOp("wild", None, damage.at_ns, min(puts, default=FOREVER_NS), True, -1, damage.op)
+
+
+def _with_damage(facts: Facts, repo: str, ops: list[TagOp]) -> list[TagOp]:
+    """The register may become anything from a damage until the put that ends it begins. A 404 meanwhile says
+    nothing: the tag may be there all the while, and shows again, without a move, once the manifest is pushed
+    by its digest."""
+    for wild in damaged(facts, repo, ops):
+        puts = [op for op in ops if op.kind == "write" and not op.optional and op.start_ns > wild.start_ns]
+        end_ns = min((op.start_ns - 1 for op in puts if op.end_ns == wild.end_ns), default=wild.end_ns)
+        ops = [
+            *(op for op in ops if not (_absent(op) and _overlap(op, wild))),
+            replace(wild, end_ns=end_ns),
+        ]
+    return ops
+
+
+def _overlap(one: TagOp, other: TagOp) -> bool:
+    return one.start_ns <= other.end_ns and other.start_ns <= one.end_ns
+
+
+def _absent(op: TagOp) -> bool:
+    return op.kind == "read" and op.value is None
 
 
 def tag_troubles(facts: Facts) -> list[TagTrouble]:

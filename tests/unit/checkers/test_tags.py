@@ -156,6 +156,35 @@ def test_weights_hide_nothing_unless_they_are_zero() -> None:
     assert t.checks() == {"P4 tags.register"}
 
 
+def rotten() -> Tale:
+    """A tag of which the manifest was damaged, and that showed nothing then."""
+    t = moved()
+    digest = t.symbols.manifest_digest("new")
+    t.control("fault.delivered", "flip", fault="disk.flip", digest=digest)
+    t.fetch("r", tag="t", status=404)
+    return t
+
+
+def test_a_tag_may_show_nothing_while_its_manifest_is_damaged() -> None:
+    t = rotten()
+    t.put("r", "new")
+    t.fetch("r", tag="t", shows="new")
+    t.fetch("r", tag="t", status=404)
+    t.fetch("r", tag="t", shows="new")
+    assert not t.findings()
+
+
+def test_a_damaged_manifest_excuses_nothing_once_the_tag_is_put_again() -> None:
+    t = rotten()
+    t.put("r", "new", "t")
+    t.fetch("r", tag="t", status=404)
+    assert t.checks() == {"P4 tags.register"}
+    t = rotten()
+    t.put("r", "other", "t")
+    t.fetch("r", tag="t", shows="new")
+    assert t.checks() == {"P4 tags.register"}
+
+
 def test_many_tags_in_one_put() -> None:
     t = moved()
     t.put("r", "other", tags=["x", "y"], headers={"OCI-Tag": "x, y"})

@@ -74,7 +74,7 @@ class BlobRules(PlanMachine):
             found = self.dice.recent(gone)
         assert found is not None
         source: str | None = found[0]
-        others = [repo for repo in self.repos if repo != source]
+        others = self.elsewhere(found[0])
         target = self.dice.pick(others) if others and self.dice.chance(0.8) else self.repo()
         if self.dice.chance(0.12):
             source = None

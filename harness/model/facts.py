@@ -68,6 +68,14 @@ class TagOp:
     index: int = -1
     op: str = ""
 
+    @property
+    def absent(self) -> bool:
+        """Whether this is a read that found no tag."""
+        return self.kind == "read" and self.value is None
+
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        return self.start_ns <= end_ns and start_ns <= self.end_ns
+
 
 @dataclass(slots=True)
 class Timeline:

@@ -60,8 +60,8 @@ def certainly_there(facts: Facts, ops: list[TagOp], start_ns: int, end_ns: int) 
     if proof is None:
         return None
     for op in ops:
-        unsets = op.kind in ("delete", "wild", "delete_if") or (op.kind == "read" and op.value is None)
-        if unsets and op.end_ns >= proof.start_ns and op.start_ns <= end_ns:
+        unsets = op.kind in ("delete", "wild", "delete_if") or op.absent
+        if unsets and op.overlaps(proof.start_ns, end_ns):
             return None
     if facts.collects_in(proof.start_ns, end_ns) or facts.outages_in(proof.start_ns, end_ns):
         return None
@@ -72,18 +72,14 @@ def certainly_gone(ops: list[TagOp], start_ns: int, end_ns: int) -> TagOp | None
     """What proves that a tag does not exist at any instant of the interval: a removal or a 404 after which
     nobody can have written it."""
     proofs = [
-        op
-        for op in ops
-        if op.end_ns < start_ns
-        and not op.optional
-        and (op.kind == "delete" or (op.kind == "read" and op.value is None))
+        op for op in ops if op.end_ns < start_ns and not op.optional and (op.kind == "delete" or op.absent)
     ]
     proof = max(proofs, key=lambda op: op.start_ns, default=None)
     if proof is None:
         return None
     for op in ops:
         sets = op.kind in ("write", "wild") or (op.kind == "read" and op.value is not None)
-        if sets and op.end_ns >= proof.start_ns and op.start_ns <= end_ns:
+        if sets and op.overlaps(proof.start_ns, end_ns):
             return None
     return proof
 
@@ -92,7 +88,7 @@ def missed_later(facts: Facts, ops: list[TagOp], seen: Seen) -> TagOp | None:
     """A later 404 of a tag that a list showed, where nothing can have removed it between the two."""
     start = seen.start_ns
     for read in ops:
-        if read.kind != "read" or read.value is not None or read.start_ns <= seen.exchange.completed_ns:
+        if not read.absent or read.start_ns <= seen.exchange.completed_ns:
             continue
         if any(moves(op, op.value) or op.kind == "delete_if" for op in ops if _in(op, start, read.end_ns)):
             return None
@@ -103,7 +99,7 @@ def missed_later(facts: Facts, ops: list[TagOp], seen: Seen) -> TagOp | None:
 
 
 def _in(op: TagOp, start_ns: int, end_ns: int) -> bool:
-    return op.kind not in ("read", "write") and op.end_ns >= start_ns and op.start_ns <= end_ns
+    return op.kind not in ("read", "write") and op.overlaps(start_ns, end_ns)
 
 
 def referrers_bounds(

@@ -105,18 +105,10 @@ def _with_damage(facts: Facts, repo: str, ops: list[TagOp]) -> list[TagOp]:
         puts = [op for op in ops if op.kind == "write" and not op.optional and op.start_ns > wild.start_ns]
         end_ns = min((op.start_ns - 1 for op in puts if op.end_ns == wild.end_ns), default=wild.end_ns)
         ops = [
-            *(op for op in ops if not (_absent(op) and _overlap(op, wild))),
+            *(op for op in ops if not (op.absent and op.overlaps(wild.start_ns, wild.end_ns))),
             replace(wild, end_ns=end_ns),
         ]
     return ops
-
-
-def _overlap(one: TagOp, other: TagOp) -> bool:
-    return one.start_ns <= other.end_ns and other.start_ns <= one.end_ns
-
-
-def _absent(op: TagOp) -> bool:
-    return op.kind == "read" and op.value is None
 
 
 def tag_troubles(facts: Facts) -> list[TagTrouble]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,14 @@ def session_campaign(config: pytest.Config) -> Campaign:
     known = Known.read(Path(options.known)) if options.known else Known()
     merged.campaign = Campaign(trial, options, Keeper(options.out, worker), known, progress=_say(config))
     return merged.campaign
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    from harness.run import interrupt
+
+    with interrupt.remembered():
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

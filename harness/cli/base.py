@@ -28,9 +28,12 @@ class Commands(click.Group):
     """A group whose errors are one line on stderr, with exit code 4, and never a traceback for bad input."""
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        from harness.run import interrupt
+
         kwargs["standalone_mode"] = False
         try:
-            code = super().main(*args, **kwargs)
+            with interrupt.remembered():
+                code = super().main(*args, **kwargs)
         except click.exceptions.NoArgsIsHelpError as wanted:
             click.echo(wanted.ctx.get_help() if wanted.ctx else "")
             code = UNUSABLE

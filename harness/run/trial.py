@@ -13,6 +13,7 @@ from harness.checkers import judge
 from harness.checkers.finding import Finding, Report
 from harness.history import Abilities, History, Promises
 from harness.plan.plan import Plan
+from harness.run import interrupt
 from harness.run.executor import Executor
 from harness.run.kit import Kit
 from harness.run.options import OptionError, Options, promised
@@ -53,7 +54,9 @@ class Trial:
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def run(self, plan: Plan, *, path: Path | None = None) -> History:
-        """One execution, in a namespace and with bytes of its own."""
+        """One execution, in a namespace and with bytes of its own. Raises `TargetError`, and
+        `KeyboardInterrupt` where one was lost before (see `harness.run.interrupt`)."""
+        interrupt.check()
         self._freshen(plan)
         self.executions += 1
         if self.kit.network is not None:

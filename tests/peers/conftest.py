@@ -29,19 +29,19 @@ NEED_ROOT = {"dockerd"}
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("peer"):
         for program in mark.args:
-            missing = _why_missing(program)
+            missing = why_missing(program)
             if missing and os.environ.get("SEATRIAL_PEERS") == "required":
                 pytest.fail(f"{program} is required here and {missing}", pytrace=False)
             if missing:
                 pytest.skip(f"{program} {missing}")
 
 
-def _why_missing(program: str) -> str | None:
+def why_missing(program: str) -> str | None:
     """Why a program cannot be run here; what Go can build is built, and found from then on."""
     if shutil.which(program) is None:
         if program not in GO_PROGRAMS or shutil.which("go") is None:
             return "is not installed"
-        folder = go_program(*GO_PROGRAMS[program]).parent
+        folder = go_program(*GO_PROGRAMS[program], name=program).parent
         os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
     return "needs root" if program in NEED_ROOT and os.geteuid() != 0 else None
 

@@ -288,8 +288,7 @@ def remains(recorder: Recorder, end: int) -> Iterator[tuple[str, Tree]]:
     """Yield what a power cut before position ``end`` of the log may leave, each with what it is.
 
     Of the changes that nothing has made durable: none of them, each alone, all but one, and all; then all
-    with
-    half of what was written at once, or with zeros in its place.
+    with half of what was written at once, or with zeros in its place.
     """
     log = recorder.log
     changes = [position for position in range(end) if not isinstance(log[position], Synced)]

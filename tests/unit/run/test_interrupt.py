@@ -36,6 +36,14 @@ def target() -> Iterator[MemoryTarget]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """SIGINT is heeded; what is started in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def dropped(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
     """The kinds of exceptions that Python drops during a test."""

@@ -116,13 +116,10 @@ def test_afterwards_the_signal_does_what_it_did_before() -> None:
 
 
 def test_what_ignores_it_goes_on_ignoring_it() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interrupt.remembered():
-            signal.raise_signal(signal.SIGINT)
-            interrupt.check()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interrupt.remembered():
+        signal.raise_signal(signal.SIGINT)
+        interrupt.check()
 
 
 def test_a_thread_may_run_plans() -> None:

@@ -1,7 +1,13 @@
-"""S3 servers that the tests build and start, each over a folder of the test's."""
+"""S3 servers that the tests build and start, each over a folder of the test's.
+
+versitygw everywhere. MinIO, which Go builds for some ten minutes, where it is installed, or with
+``SEATRIAL_S3_SERVERS=all``.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +25,7 @@ _KEY, _SECRET = "trials", "sea trials of S3"
 class S3Server(Served):
     """A server with one bucket; see `Backend`.  ``lists_uploads``: all of the open ones below a prefix."""
 
+    name: str
     package: str
     version: str
     probe = ("/", (403,))
@@ -26,7 +33,7 @@ class S3Server(Served):
 
     def __init__(self, root: Path, log: Path) -> None:
         super().__init__(root, log)
-        self.program = str(go_program(self.package, self.version))
+        self.program = shutil.which(self.name) or str(go_program(self.package, self.version))
         self.bucket = Place("store", f"http://{self.place}", "us-east-1", _KEY, _SECRET)
 
     def open(self) -> None:
@@ -42,6 +49,7 @@ class S3Server(Served):
 
 
 class Versitygw(S3Server):
+    name = "versitygw"
     package, version = "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"
     environment: ClassVar[Mapping[str, str]] = {"ROOT_ACCESS_KEY": _KEY, "ROOT_SECRET_KEY": _SECRET}
 
@@ -50,6 +58,7 @@ class Versitygw(S3Server):
 
 
 class Minio(S3Server):
+    name = "minio"
     lists_uploads = False
     package, version = "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"
     environment: ClassVar[Mapping[str, str]] = {
@@ -62,4 +71,7 @@ class Minio(S3Server):
         return [self.program, "server", "--quiet", "--address", f"{LOOPBACK}:{port}", str(self.root)]
 
 
-SERVERS = {"versitygw": Versitygw, "minio": Minio}
+def wanted() -> list[type[S3Server]]:
+    """Return the servers to test against on this machine."""
+    with_minio = shutil.which(Minio.name) or os.environ.get("SEATRIAL_S3_SERVERS") == "all"
+    return [Versitygw, Minio] if with_minio else [Versitygw]

@@ -54,7 +54,7 @@ def test_a_run_with_nothing_known_in_advance_is_red(tmp_path: Path) -> None:
     ran = subprocess.run(
         [
             sys.executable, "-m", "pytest", "harness", "--target-file", "distribution-2.8",
-            "--profile", "quick", "--out", str(tmp_path), "-p", "no:cacheprovider", "-q",
+            "--profile", "quick", "--budget", "10s", "--out", str(tmp_path), "-p", "no:cacheprovider", "-q",
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=400,
     )  # fmt: skip

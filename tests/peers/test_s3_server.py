@@ -27,7 +27,7 @@ from tests.unit.reference import (
 )
 from tests.unit.reference.test_s3_service import serve, shop
 
-from .s3_servers import SERVERS, S3Server
+from .s3_servers import S3Server, wanted
 
 __all__ = ["serve", "shop"]
 
@@ -73,11 +73,11 @@ globals().update(
 globals().update(adopted(test_s3_refusals, "shop", "backend"))
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=wanted(), ids=lambda kind: kind.name)
 def server(request: pytest.FixtureRequest) -> Iterator[S3Server]:
     folder = WorkFolder(disk=True)
     try:
-        served = SERVERS[request.param](folder.path / "data", folder.path / "log")
+        served = request.param(folder.path / "data", folder.path / "log")
         served.open()
         try:
             yield served

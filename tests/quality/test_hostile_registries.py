@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def trials(url: str, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            sys.executable, "-m", "pytest", "harness/test_uploads.py", "--target", url, "--budget", "4s",
+            sys.executable, "-m", "pytest", "harness/test_listing.py", "--target", url, "--budget", "4s",
             "--out", str(out), "-q", "-p", "no:cacheprovider", *more,
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=240,

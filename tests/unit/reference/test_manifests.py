@@ -182,7 +182,7 @@ def test_tag_is_a_register(client: httpx.Client, repo: str) -> None:
     """Readers see the old or the new manifest, although the old one is deleted at once."""
     bodies = [index(annotations={"n": str(number)}) for number in range(30)]
     put_manifest(client, repo, "t", bodies[0], INDEX)
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
     seen: list[Any] = []
 
     def read() -> None:
@@ -190,9 +190,11 @@ def test_tag_is_a_register(client: httpx.Client, repo: str) -> None:
             while not done.is_set():
                 answer = reader.get(f"/v2/{repo}/manifests/t")
                 seen.append((answer.status_code, answer.content in bodies))
+                begun.set()
 
     thread = threading.Thread(target=read)
     thread.start()
+    assert begun.wait(10)
     for before, body in itertools.pairwise(bodies):
         put_manifest(client, repo, "t", body, INDEX)
         client.delete(f"/v2/{repo}/manifests/{sha(before)}")
